@@ -1,0 +1,206 @@
+"""Read what devices send, topics and bytes, into readings as received. Pure: no clock, no connection.
+
+Wire format: the Smart Citizen platform's JSON and the compact grammar of its kits' firmware (`readings/raw`).
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+from ingestor.times import parse_time
+
+
+class Kind(StrEnum):
+    """What a topic is for: its part after the token."""
+
+    JSON = "readings"
+    RAW = "readings/raw"
+    INFO = "info"
+    HELLO = "hello"
+    INVENTORY = "inventory"
+
+
+class Topic(NamedTuple):
+    kind: Kind
+    token: str | None  # None for the inventory, which belongs to no device yet
+    masked: str  # the topic with `+` in the token's place: what may be kept and logged
+
+
+class Datapoint(NamedTuple):
+    """One value of one component at one time, as received."""
+
+    sensor: int | str  # a sensor's id, or a key
+    time: datetime  # UTC
+    raw: float
+
+
+class Reason(StrEnum):
+    """Why something is in quarantine."""
+
+    UNREADABLE = "unreadable"
+    UNKNOWN_TOPIC = "unknown_topic"
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - not a password
+    UNKNOWN_SENSOR = "unknown_sensor"
+    NO_TIME = "no_time"
+    IMPOSSIBLE_TIME = "impossible_time"
+    NOT_A_NUMBER = "not_a_number"
+    REFUSED_BY_DATABASE = "refused_by_database"
+
+
+class Flaw(NamedTuple):
+    """Something that is no datapoint: the smallest part at fault, so that its neighbours are kept."""
+
+    item: bytes
+    reason: Reason
+    detail: str
+
+
+class Readings(NamedTuple):
+    datapoints: list[Datapoint]
+    flaws: list[Flaw]
+
+
+_TOPIC = re.compile(r"device/sck/([^/]+)/(readings/raw|readings|info|hello)")
+
+
+def parse_topic(topic: str) -> Topic | None:
+    """Return what the topic says, or None for a topic that is not ours. The token is found by its position alone."""
+    if topic == "device/inventory":
+        return Topic(Kind.INVENTORY, None, topic)
+    match = _TOPIC.fullmatch(topic)
+    return Topic(Kind(match[2]), match[1], f"device/sck/+/{match[2]}") if match else None
+
+
+def parse_readings(kind: Kind, payload: bytes) -> Readings:
+    """Read a payload of kind JSON or RAW. Never raises: what cannot be read is a flaw."""
+    readings = Readings([], [])
+    try:
+        if kind is Kind.RAW:
+            _read_raw(payload, readings)
+        else:
+            _read_json(payload, readings)
+    except _UnreadableError as error:
+        return Readings([], [Flaw(payload, Reason.UNREADABLE, str(error))])
+    return readings
+
+
+def parse_object(payload: bytes) -> dict[str, Any] | None:
+    """Return the JSON object of an info or inventory message, or None if it is not one."""
+    try:
+        decoded = _decode(payload)
+    except _UnreadableError:
+        return None
+    return decoded if isinstance(decoded, dict) else None
+
+
+class _UnreadableError(Exception):
+    pass
+
+
+def _decode(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass
+    try:
+        # Python's own reader takes the NaN and Infinity that C firmware prints: one such value must not cost its
+        # neighbours. It is ten times slower, so it is asked second.
+        return json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise _UnreadableError(f"no JSON: {error}") from None
+
+
+def _read_json(payload: bytes, into: Readings) -> None:
+    """Shape: {"data": [{"recorded_at": TIME, "sensors": [{"id": INT or KEY, "value": NUMBER}, …]}, …]}."""
+    decoded = _decode(payload)
+    data = decoded.get("data") if isinstance(decoded, dict) else None
+    if not isinstance(data, list):
+        raise _UnreadableError('expected {"data": [{"recorded_at": …, "sensors": […]}]}')
+    for reading in data:
+        sensors = reading.get("sensors") if isinstance(reading, dict) else None
+        if not isinstance(sensors, list):
+            into.flaws.append(Flaw(_encode(reading), Reason.UNREADABLE, "expected recorded_at and a list of sensors"))
+            continue
+        time = _time_of(reading.get("recorded_at"), reading, into)
+        if time is None:
+            continue
+        for item in sensors:
+            sensor, raw = (item.get("id"), item.get("value")) if isinstance(item, dict) else (None, None)
+            if type(sensor) not in (int, str):
+                detail = "expected a sensor's id or key, and a value"
+                into.flaws.append(Flaw(_encode_item(time, item), Reason.UNREADABLE, detail))
+            elif raw is not None:  # null: nothing was measured
+                _add(sensor, time, raw, into)
+
+
+def _time_of(recorded_at: Any, reading: Any, into: Readings) -> datetime | None:
+    try:
+        if type(recorded_at) in (str, int, float) and recorded_at != "":
+            return parse_time(recorded_at)
+        reason, detail = Reason.NO_TIME, "the reading has no recorded_at"
+    except ValueError as error:
+        reason, detail = Reason.IMPOSSIBLE_TIME, str(error)
+    into.flaws.append(Flaw(_encode(reading), reason, detail))
+    return None
+
+
+# {t:2026-01-15T08:30:00Z,55:21.4,56:48,10:97} - not JSON: bare keys, commas optional, `t` anywhere.
+_PAIR = re.compile(rb"\s*(t|-?\d+)\s*:\s*([^\s,{}]+)\s*,?")
+
+
+def _read_raw(payload: bytes, into: Readings) -> None:
+    text = payload.strip()
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        raise _UnreadableError("expected {t:TIME,ID:VALUE,…}")
+    time_text, values = None, []
+    for key, value in _pairs(text[1:-1]):
+        if key == b"t":
+            time_text = value.decode("ascii", "replace")
+        else:
+            values.append((int(key), value.decode("ascii", "replace")))
+    if not values:
+        return
+    time = _time_of(time_text, text.decode("ascii", "replace"), into)
+    if time is not None:
+        for sensor, raw in values:
+            if raw != "null":
+                _add(sensor, time, raw, into)
+
+
+def _pairs(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 0
+    while position < len(text):
+        match = _PAIR.match(text, position)
+        if match is None:
+            if text[position:].strip():
+                raise _UnreadableError(f"expected ID:VALUE at byte {position + 1}")
+            return
+        yield match[1], match[2]
+        position = match.end()
+
+
+def _add(sensor: int | str, time: datetime, raw: Any, into: Readings) -> None:
+    try:
+        # float(True) is 1.0, and float("1_0") is 10.0: neither was meant
+        number = float(raw) if type(raw) in (int, float, str) and raw != "" and "_" not in str(raw) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if math.isfinite(number):
+        into.datapoints.append(Datapoint(sensor, time, number))
+    else:
+        item = {"id": sensor, "value": raw}
+        into.flaws.append(Flaw(_encode_item(time, item), Reason.NOT_A_NUMBER, f"{str(raw)[:40]!r} is no finite number"))
+
+
+def _encode_item(time: datetime, item: Any) -> bytes:
+    """Give one value the shape of a whole reading, so that it can be read again once its cause is gone."""
+    return _encode({"recorded_at": time.isoformat().replace("+00:00", "Z"), "sensors": [item]})
+
+
+def _encode(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()

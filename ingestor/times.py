@@ -1,0 +1,54 @@
+"""Read times as devices and clients really write them; without a zone they are UTC."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS_FROM = 1e11  # seconds would be the year 5138, milliseconds are 1973
+
+# What datetime.fromisoformat refuses: unpadded parts (kits 1.x: `2014-03-05 7:08:09`), a zone whose plus sign was
+# lost in a form (`2001-01-01 00:00:00 00:00`, which smartcitizen-connector sends), a trailing `UTC`.
+_LOOSE = re.compile(
+    r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
+    r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,9}))?)?)?"
+    r"(?: ?(?:Z|UTC|(?P<sign>[-+ ]?)(?P<zone_hour>\d{2}):?(?P<zone_minute>\d{2})))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def parse_time(text: str | float) -> datetime:
+    """Return an aware UTC time for ISO 8601, its loose relatives, a bare date (midnight), or Unix (milli)seconds.
+
+    Raises ValueError with a message that shows the text and what is understood.
+    """
+    try:
+        if isinstance(text, str) and not _is_number(text):
+            time = _parse_calendar(text.strip())
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        seconds = float(text)
+        if abs(seconds) >= _MILLISECONDS_FROM:
+            seconds /= 1000
+        return _EPOCH + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        shown = str(text)[:40]
+        raise ValueError(f"{shown!r} is not a time: send 2026-01-15T08:30:00Z or Unix seconds") from None
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).removeprefix("-").isdecimal() and text.isascii()
+
+
+def _parse_calendar(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        match = _LOOSE.fullmatch(text)
+        if match is None:
+            raise
+    year, month, day, hour, minute, second = (
+        int(match[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")
+    )
+    microsecond = int((match["fraction"] or "0").ljust(6, "0")[:6])
+    offset = timedelta(hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0))
+    time = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
+    return time + offset if match["sign"] == "-" else time - offset

@@ -1,0 +1,52 @@
+"""Named queries and the way to the database: `queries.device(conn, id=7)` runs the query `device` of a .sql file here.
+
+Imports nothing of ours. A name stands for one statement with declared parameters; comments under it become its docstring.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import aiosql
+from aiosql.adapters.pyformat import PyFormatAdapter
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool
+
+__all__ = ["CONNECTION", "DictConnection", "queries", "open_pool"]
+
+DictConnection = Connection[DictRow]
+
+# Every connection is opened so. Statements commit by themselves; `with conn.transaction():` is the unit of work.
+# prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
+CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
+
+
+class _FetchAllAdapter(PyFormatAdapter):  # type: ignore[misc]
+    """Return rows as a list: aiosql's lazy generator would outlive the pooled connection."""
+
+    def select(
+        self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
+    ) -> list[DictRow]:
+        return conn.execute(sql, parameters).fetchall()
+
+
+queries: Any = aiosql.from_path(Path(str(files(__name__))), _FetchAllAdapter, kwargs_only=True)
+
+
+def open_pool(database_url: str, *, max_size: int, timeout: float = 5.0) -> ConnectionPool[DictConnection]:
+    """Open a pool of connections in UTC, at most `max_size`; a caller waits `timeout` seconds for a free one.
+
+    Open it after a fork, never before: a child must not share its parent's sockets.
+    """
+    return ConnectionPool(
+        make_conninfo(database_url, options="-c timezone=UTC", connect_timeout=5),
+        connection_class=DictConnection,
+        kwargs=dict(CONNECTION),
+        min_size=1,
+        max_size=max_size,
+        timeout=timeout,
+        open=True,
+    )

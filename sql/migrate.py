@@ -1,0 +1,81 @@
+"""Apply the .sql files of migrations/ in the order of their names, each once, each whole or not at all."""
+
+import time
+from hashlib import sha256
+from importlib.resources import files
+
+import psycopg
+
+_LOCK_KEY = 0x616C6D616E6163  # "almanac"
+_JOURNAL = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    name text PRIMARY KEY,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+class MigrationError(Exception):
+    """The schema cannot be brought up to date; the message says which file and why."""
+
+
+def available() -> dict[str, str]:
+    """Return the text of every migration by file name, in order."""
+    return {
+        file.name: file.read_text()
+        for file in sorted(files("migrations").iterdir(), key=lambda file: file.name)
+        if file.name[:4].isdigit() and file.name.endswith(".sql")
+    }
+
+
+def pending(conn: psycopg.Connection, migrations: dict[str, str]) -> list[str]:
+    """Return the names not applied yet. Raises MigrationError for an applied file whose text has changed."""
+    has_journal = conn.execute("SELECT to_regclass('schema_migrations')").fetchone() != (None,)
+    applied = dict(conn.execute("SELECT name, sha256 FROM schema_migrations").fetchall()) if has_journal else {}
+    for name, text in migrations.items():
+        if name in applied and applied[name] != sha256(text.encode()).hexdigest():
+            raise MigrationError(
+                f"{name} was edited after it was applied to this database; put it back and add a new migration"
+            )
+    return [name for name in migrations if name not in applied]
+
+
+def migrate(database_url: str, migrations: dict[str, str] | None = None, lock_timeout_s: float = 60) -> list[str]:
+    """Apply what is pending, by default of migrations/, and return the names.
+
+    Each file runs in a transaction of its own, so a failed one leaves nothing behind. Two processes may start at
+    once: the second waits for the first, at most `lock_timeout_s` seconds. Raises MigrationError.
+    """
+    migrations = available() if migrations is None else migrations
+    done = []
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as conn:
+        while True:
+            with conn.transaction():
+                if not _lock(conn, lock_timeout_s):
+                    raise MigrationError(f"another process has been migrating this database for {lock_timeout_s} s")
+                conn.execute(_JOURNAL)
+                names = pending(conn, migrations)
+                if not names:
+                    return done
+                try:
+                    conn.execute("SET LOCAL lock_timeout = '4s'")  # do not queue behind, and so block, live traffic
+                    conn.execute(migrations[names[0]].encode())
+                except psycopg.Error as error:
+                    raise MigrationError(f"{names[0]}: {error}") from error
+                conn.execute(
+                    "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)",
+                    (names[0], sha256(migrations[names[0]].encode()).hexdigest()),
+                )
+                done.append(names[0])
+
+
+def _lock(conn: psycopg.Connection, timeout_s: float) -> bool:
+    # Polled, not waited for: a wait inside the lock function is a transaction that CREATE INDEX CONCURRENTLY, run by
+    # the lock's holder, would wait for in turn (https://github.com/element-hq/matrix-authentication-service/issues/5298).
+    deadline = time.monotonic() + timeout_s
+    while conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK_KEY,)).fetchone() != (True,):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
