@@ -1,0 +1,92 @@
+"""The real services the tests run against: started once a session, on free ports, in temporary directories."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from scripts import services
+from scripts.supervisor import Child, Service
+
+
+@contextmanager
+def running(service: Service) -> Iterator[Child]:
+    """A service from its readiness to its end."""
+    child = Child(service)
+    child.start()
+    try:
+        child.wait_until_ready()
+        yield child
+    finally:
+        child.stop()
+
+
+@contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """A database of its own on an existing server."""
+    name = f"almanac_test_{secrets.token_hex(4)}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def empty_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The embedded TimescaleDB, or a new database on the server of TEST_DATABASE_URL."""
+    if server_url := os.environ.get("TEST_DATABASE_URL"):
+        with fresh_database(server_url) as url:
+            yield url
+        return
+    port = services.free_port()
+    with running(services.database(tmp_path_factory.mktemp("database"), port)):
+        yield services.database_url(port)
+
+
+@pytest.fixture(scope="session")
+def database_url(empty_database_url: str) -> str:
+    """The same with Almanac's tables and catalogue in it."""
+    from app.seed import seed
+
+    from sql.migrate import migrate
+
+    migrate(empty_database_url)
+    with psycopg.connect(empty_database_url, prepare_threshold=None) as connection:
+        seed(connection)
+    return empty_database_url
+
+
+class RunningBroker(Child):
+    """A broker that tests may `stop`, `kill` and `start` again; its addresses and its queues stay."""
+
+    def __init__(self, directory: Path) -> None:
+        broker = services.Broker(directory, services.free_port(), services.free_port())
+        super().__init__(broker.service())
+        self.kit_url = broker.kit_url
+        self.login_url = broker.login_url
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """A Mosquitto as ./scripts/dev starts it."""
+    broker = RunningBroker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    try:
+        broker.wait_until_ready()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = services.free_port()
+    with running(services.redis(tmp_path_factory.mktemp("redis"), port)):
+        yield f"redis://127.0.0.1:{port}/0"
