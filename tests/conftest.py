@@ -1,4 +1,4 @@
-"""The real services the tests run against: started once a session, on free ports, in temporary directories."""
+"""The real services the tests run against: started once, on free ports, in temporary directories."""
 
 import os
 import secrets
