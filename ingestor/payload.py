@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
+
 from ingestor.times import parse_time
 
 
@@ -131,9 +132,9 @@ def _read_json(payload: bytes, into: Readings) -> None:
             continue
         for item in sensors:
             sensor, raw = (item.get("id"), item.get("value")) if isinstance(item, dict) else (None, None)
-            if type(sensor) not in (int, str):
+            if not isinstance(sensor, int | str) or isinstance(sensor, bool):
                 detail = "expected a sensor's id or key, and a value"
-                into.flaws.append(Flaw(_encode_item(time, item), Reason.UNREADABLE, detail))
+                into.flaws.append(Flaw(encode_item(time, item), Reason.UNREADABLE, detail))
             elif raw is not None:  # null: nothing was measured
                 _add(sensor, time, raw, into)
 
@@ -194,10 +195,10 @@ def _add(sensor: int | str, time: datetime, raw: Any, into: Readings) -> None:
         into.datapoints.append(Datapoint(sensor, time, number))
     else:
         item = {"id": sensor, "value": raw}
-        into.flaws.append(Flaw(_encode_item(time, item), Reason.NOT_A_NUMBER, f"{str(raw)[:40]!r} is no finite number"))
+        into.flaws.append(Flaw(encode_item(time, item), Reason.NOT_A_NUMBER, f"{str(raw)[:40]!r} is no finite number"))
 
 
-def _encode_item(time: datetime, item: Any) -> bytes:
+def encode_item(time: datetime, item: Any) -> bytes:
     """Give one value the shape of a whole reading, so that it can be read again once its cause is gone."""
     return _encode({"recorded_at": time.isoformat().replace("+00:00", "Z"), "sensors": [item]})
 

@@ -13,6 +13,9 @@ CREATE TABLE quarantine (
 CREATE INDEX ON quarantine (device_id, received_at);
 CREATE INDEX ON quarantine (token_hash) WHERE device_id IS NULL;
 CREATE INDEX ON quarantine (received_at);
+CREATE UNIQUE INDEX quarantine_once ON quarantine (
+    coalesce(device_id, 0), coalesce(token_hash, ''), topic, reason, sha256(payload)
+);
 
 -- Factory test reports of topic device/inventory: `report` is null where the message was no JSON.
 CREATE TABLE device_inventory (

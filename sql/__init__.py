@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import aiosql
+import psycopg
 from aiosql.adapters.pyformat import PyFormatAdapter
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
 
-__all__ = ["CONNECTION", "DictConnection", "queries", "open_pool"]
+__all__ = ["DictConnection", "connect", "open_pool", "queries"]
 
 DictConnection = Connection[DictRow]
 
-# Every connection is opened so. Statements commit by themselves; `with conn.transaction():` is the unit of work.
+# Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
-CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
+_CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
 
 
-class _FetchAllAdapter(PyFormatAdapter):  # type: ignore[misc]
+class _FetchAllAdapter(PyFormatAdapter):
     """Return rows as a list: aiosql's lazy generator would outlive the pooled connection."""
 
-    def select(
+    def select(  # type: ignore[override]
         self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
     ) -> list[DictRow]:
         return conn.execute(sql, parameters).fetchall()
@@ -36,17 +37,26 @@ class _FetchAllAdapter(PyFormatAdapter):  # type: ignore[misc]
 queries: Any = aiosql.from_path(Path(str(files(__name__))), _FetchAllAdapter, kwargs_only=True)
 
 
+def connect(database_url: str) -> DictConnection:
+    """Open one connection in UTC. Raises psycopg.OperationalError after 5 seconds without an answer."""
+    return psycopg.connect(_in_utc(database_url), **_CONNECTION)
+
+
 def open_pool(database_url: str, *, max_size: int, timeout: float = 5.0) -> ConnectionPool[DictConnection]:
     """Open a pool of connections in UTC, at most `max_size`; a caller waits `timeout` seconds for a free one.
 
     Open it after a fork, never before: a child must not share its parent's sockets.
     """
     return ConnectionPool(
-        make_conninfo(database_url, options="-c timezone=UTC", connect_timeout=5),
+        _in_utc(database_url),
         connection_class=DictConnection,
-        kwargs=dict(CONNECTION),
+        kwargs=dict(_CONNECTION),
         min_size=1,
         max_size=max_size,
         timeout=timeout,
         open=True,
     )
+
+
+def _in_utc(database_url: str) -> str:
+    return make_conninfo(database_url, options="-c timezone=UTC", connect_timeout=5)

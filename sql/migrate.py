@@ -48,7 +48,7 @@ def migrate(database_url: str, migrations: dict[str, str] | None = None, lock_ti
     once: the second waits for the first, at most `lock_timeout_s` seconds. Raises MigrationError.
     """
     migrations = available() if migrations is None else migrations
-    done = []
+    done: list[str] = []
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as conn:
         while True:
             with conn.transaction():

@@ -1,0 +1,141 @@
+"""Receive from the broker and acknowledge what has been committed; the broker keeps everything else.
+
+The broker is the durable queue: a message stays there until its batch is in the database. Measured facts this rests
+on: un-acknowledged messages come back only after a reconnect; an acknowledgement held over from a lost connection would
+confirm another message that now has its number; an exception in a paho callback ends its thread while
+`is_connected()` stays true.
+"""
+
+import logging
+import queue
+import ssl
+import time
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ingestor.intake import Message
+
+log = logging.getLogger(__name__)
+
+GROUP = "almanac"
+TOPICS = (
+    "device/sck/+/readings",
+    "device/sck/+/readings/raw",
+    "device/sck/+/info",
+    "device/sck/+/hello",
+    "device/inventory",
+)
+_SESSION_EXPIRY_S = 0xFFFFFFFF  # never: a session that expires takes its un-acknowledged messages with it
+_KEEPALIVE_S = 30
+_PUT_TIMEOUT_S = 0.2
+
+
+class Delivery(NamedTuple):
+    """One message, and what it takes to acknowledge it."""
+
+    message: Message
+    qos: int
+    number: int  # MQTT's packet identifier, meaningful on its own connection only
+    connection: int
+
+
+class Subscriber:
+    """A durable member of the shared subscription to every device's topics.
+
+    `window` bounds what is in our hands: the broker sends at most that many un-acknowledged QoS 1 messages, and the
+    inbox holds as many. When it is full the network thread waits, TCP fills up, and the broker queues.
+    """
+
+    def __init__(self, mqtt_url: str, client_id: str, window: int) -> None:
+        url = urlsplit(mqtt_url)
+        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
+            raise ValueError(
+                f"MQTT_URL={url.scheme}://{url.hostname}: expected mqtt://[user:password@]host[:port] or mqtts://…"
+            )
+        self._address = (url.hostname, url.port or (8883 if url.scheme == "mqtts" else 1883))
+        self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=window)
+        self._connection = 0  # counts connections: acknowledgements for an earlier one are dropped
+        self._stopping = False
+        self._connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        self._connect_properties.SessionExpiryInterval = _SESSION_EXPIRY_S
+        self._connect_properties.ReceiveMaximum = min(window, 65535)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
+        )
+        self._client.max_inflight_messages_set(min(window, 65535))
+        self._client.reconnect_delay_set(min_delay=1, max_delay=30)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        if url.username:
+            self._client.username_pw_set(unquote(url.username), unquote(url.password or ""))
+        if url.scheme == "mqtts":
+            self._client.tls_set_context(ssl.create_default_context())
+
+    def start(self) -> None:
+        """Connect in a thread of its own, and again whenever the connection is lost."""
+        self._client.connect_async(
+            *self._address, keepalive=_KEEPALIVE_S, clean_start=False, properties=self._connect_properties
+        )
+        self._client.loop_start()
+
+    def take(self, most: int, seconds: float) -> list[Delivery]:
+        """Wait up to `seconds` for a delivery, then gather what comes within `seconds` more, at most `most`."""
+        try:
+            deliveries = [self._inbox.get(timeout=seconds)]
+        except queue.Empty:
+            return []
+        deadline = time.monotonic() + seconds
+        while len(deliveries) < most:
+            try:
+                deliveries.append(self._inbox.get(timeout=max(0.0, deadline - time.monotonic())))
+            except queue.Empty:
+                break
+        return deliveries
+
+    def acknowledge(self, deliveries: list[Delivery]) -> None:
+        """Tell the broker that these are committed; it sends those of a lost connection again instead."""
+        for delivery in deliveries:
+            if delivery.qos > 0 and delivery.connection == self._connection:
+                self._client.ack(delivery.number, delivery.qos)
+
+    def stop(self) -> None:
+        """Leave; the broker keeps the session, and for it all that is not acknowledged."""
+        self._stopping = True
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._connection += 1
+        if reason.is_failure:
+            log.error("broker refused the connection", extra={"reason": str(reason)})
+            return
+        client.subscribe([(f"$share/{GROUP}/{topic}", SubscribeOptions(qos=1)) for topic in TOPICS])
+
+    def _on_subscribe(self, client: mqtt.Client, userdata: Any, number: int, reasons: Any, properties: Any) -> None:
+        refused = [topic for topic, reason in zip(TOPICS, reasons, strict=True) if reason.is_failure]
+        if refused:
+            log.error("broker refused subscriptions", extra={"topics": refused})
+        else:
+            log.info("subscribed", extra={"topics": list(TOPICS), "group": GROUP})
+
+    def _on_disconnect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._connection += 1
+        log.log(logging.INFO if self._stopping else logging.WARNING, "disconnected", extra={"reason": str(reason)})
+
+    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        topic = str(message._topic, "utf-8", "replace")  # .topic raises for what is no UTF-8
+        delivery = Delivery(Message(topic, bytes(message.payload)), message.qos, message.mid, self._connection)
+        while not self._stopping:
+            try:
+                self._inbox.put(delivery, timeout=_PUT_TIMEOUT_S)
+                return
+            except queue.Full:
+                continue

@@ -1,0 +1,154 @@
+-- The way of a batch into the database, in the order in which a batch runs these.
+
+-- name: device_ids_of_tokens(hashes)
+-- Which device each valid token belongs to, by the token's SHA-256.
+SELECT t.hash, t.device_id
+FROM device_tokens AS t
+JOIN devices AS d ON d.id = t.device_id
+WHERE
+    t.hash = ANY(:hashes::bytea[])
+    AND t.revoked_at IS NULL
+    AND (t.expires_at IS NULL OR t.expires_at > now())
+    AND d.archived_at IS NULL;
+
+-- name: sensors_by_id(ids)
+-- Which of these sensor ids exist.
+SELECT id FROM sensors WHERE id = ANY(:ids::integer[]);
+
+-- name: sensors_by_key(device_ids, keys)
+-- What a key means on a device: the device's own component first, else every sensor with that default key.
+SELECT
+    r.device_id,
+    r.key,
+    CASE WHEN c.sensor_id IS NULL THEN array_agg(s.id ORDER BY s.id) ELSE ARRAY[c.sensor_id] END AS sensor_ids
+FROM unnest(:device_ids::integer[], :keys::text[]) AS r (device_id, key)
+LEFT JOIN components AS c ON c.device_id = r.device_id AND c.key = r.key
+LEFT JOIN sensors AS s ON s.default_key = r.key
+WHERE c.sensor_id IS NOT NULL OR s.id IS NOT NULL
+GROUP BY r.device_id, r.key, c.sensor_id;
+
+-- name: hold_rollup_horizon()
+-- Keep the horizon where it is until this transaction ends, so that what it writes below it is marked.
+SELECT horizon FROM rollup_horizon FOR SHARE;
+
+-- name: insert_missing_components(device_ids, sensor_ids)!
+-- Make the components that these (device, sensor) pairs lack. The key is the sensor's default key, with `_2`, `_3`, …
+-- only where the device has another sensor of the same default key.
+INSERT INTO components (device_id, sensor_id, key)
+SELECT
+    n.device_id,
+    n.sensor_id,
+    n.key || CASE WHEN n.position = 1 THEN '' ELSE '_' || n.position END
+FROM (
+    SELECT
+        p.device_id,
+        s.id AS sensor_id,
+        coalesce(s.default_key, 'sensor_' || s.id) AS key,
+        row_number() OVER (PARTITION BY p.device_id, coalesce(s.default_key, 'sensor_' || s.id) ORDER BY s.id) + (
+            SELECT count(*)
+            FROM components AS c
+            JOIN sensors AS other ON other.id = c.sensor_id
+            WHERE c.device_id = p.device_id AND other.default_key = s.default_key
+        ) AS position
+    FROM unnest(:device_ids::integer[], :sensor_ids::integer[]) AS p (device_id, sensor_id)
+    JOIN sensors AS s ON s.id = p.sensor_id
+    WHERE NOT EXISTS (
+        SELECT FROM components AS c WHERE c.device_id = p.device_id AND c.sensor_id = p.sensor_id
+    )
+) AS n
+ORDER BY n.device_id, n.sensor_id
+ON CONFLICT (device_id, sensor_id) DO NOTHING;
+
+-- name: store_datapoints(device_ids, sensor_ids, times, raws, values)$
+-- Store a batch and return how many rows it changed; call it after hold_rollup_horizon in the same transaction.
+-- The newest write of a (device, sensor, time) wins, and one that says the same again writes nothing at all.
+-- Latest values only move forward in time. Rows are locked in the order of their keys: two batches cannot deadlock.
+WITH received AS (
+    SELECT DISTINCT ON (device_id, sensor_id, time) device_id, sensor_id, time, raw, value
+    FROM unnest(
+        :device_ids::integer[], :sensor_ids::integer[], :times::timestamptz[], :raws::double precision[], :values::double precision[]
+    ) WITH ORDINALITY AS r (device_id, sensor_id, time, raw, value, position)
+    ORDER BY device_id, sensor_id, time, position DESC
+),
+stored AS (
+    INSERT INTO datapoints AS d (device_id, sensor_id, time, raw, value)
+    SELECT device_id, sensor_id, time, raw, value FROM received
+    ON CONFLICT (device_id, sensor_id, time) DO UPDATE
+    SET raw = excluded.raw, value = excluded.value
+    WHERE (d.raw, d.value) IS DISTINCT FROM (excluded.raw, excluded.value)
+    RETURNING device_id, sensor_id, time, raw, value
+),
+marked AS (
+    INSERT INTO rollup_dirty AS r (device_id, day)
+    SELECT DISTINCT device_id, (time AT TIME ZONE 'UTC')::date
+    FROM stored
+    WHERE time < (SELECT horizon FROM rollup_horizon)
+    ORDER BY 1, 2
+    ON CONFLICT (device_id, day) DO UPDATE SET refreshing = false
+),
+newest AS (
+    SELECT
+        device_id,
+        sensor_id,
+        time,
+        raw,
+        value,
+        lead(time) OVER component AS previous_time,
+        lead(value) OVER component AS previous_value,
+        row_number() OVER component AS age
+    FROM stored
+    WINDOW component AS (PARTITION BY device_id, sensor_id ORDER BY time DESC)
+),
+locked AS (
+    SELECT n.*
+    FROM components AS c
+    JOIN newest AS n USING (device_id, sensor_id)
+    WHERE n.age = 1 AND (c.latest_time IS NULL OR c.latest_time <= n.time)
+    ORDER BY c.device_id, c.sensor_id
+    FOR NO KEY UPDATE OF c
+),
+moved AS (
+    UPDATE components AS c
+    SET
+        latest_time = n.time,
+        latest_raw = n.raw,
+        latest_value = n.value,
+        previous_value = CASE
+            WHEN c.latest_time = n.time THEN c.previous_value
+            WHEN n.previous_time IS NOT NULL AND (c.latest_time IS NULL OR c.latest_time < n.previous_time) THEN n.previous_value
+            ELSE c.latest_value
+        END
+    FROM locked AS n
+    WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time)
+),
+heard AS (
+    SELECT d.id, n.time
+    FROM devices AS d
+    JOIN (SELECT device_id, max(time) AS time FROM stored GROUP BY device_id) AS n ON n.device_id = d.id
+    WHERE d.last_reading_at IS NULL OR d.last_reading_at < n.time
+    ORDER BY d.id
+    FOR NO KEY UPDATE OF d
+),
+touched AS (
+    UPDATE devices AS d SET last_reading_at = h.time FROM heard AS h
+    WHERE d.id = h.id AND (d.last_reading_at IS NULL OR d.last_reading_at < h.time)
+)
+SELECT count(*) FROM stored;
+
+-- name: insert_quarantine(device_ids, token_hashes, topics, payloads, reasons, details)!
+-- Keep what could not be stored; the same again, as after a redelivery, is kept once.
+INSERT INTO quarantine (device_id, token_hash, topic, payload, reason, detail)
+SELECT *
+FROM unnest(:device_ids::integer[], :token_hashes::bytea[], :topics::text[], :payloads::bytea[], :reasons::text[], :details::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: update_hardware_info(device_ids, infos)!
+-- Keep the last info message of each device.
+UPDATE devices AS d
+SET hardware_info = i.info
+FROM unnest(:device_ids::integer[], :infos::jsonb[]) AS i (device_id, info)
+WHERE d.id = i.device_id;
+
+-- name: insert_inventory(reports)!
+-- Keep factory test reports; null stands for one that was no JSON object.
+INSERT INTO device_inventory (report) SELECT * FROM unnest(:reports::jsonb[]);
