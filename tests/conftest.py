@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from app.seed import seed
 from scripts import services
 from scripts.supervisor import Child, Service
+from sql.migrate import migrate
 
 
 @contextmanager
@@ -53,10 +55,6 @@ def empty_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 @pytest.fixture(scope="session")
 def database_url(empty_database_url: str) -> str:
     """The same with Almanac's tables and catalogue in it."""
-    from app.seed import seed
-
-    from sql.migrate import migrate
-
     migrate(empty_database_url)
     with psycopg.connect(empty_database_url, prepare_threshold=None) as connection:
         seed(connection)

@@ -1,0 +1,184 @@
+"""Starts the whole platform on this machine, in order, and stops it in reverse: what ./scripts/dev runs."""
+
+import argparse
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import string
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scripts import services
+from scripts.supervisor import ROOT, Service, ServiceError, Supervisor
+
+# Each port with its default, and the variable that names a server elsewhere, for which it is then not needed.
+PORTS = {
+    "API_PORT": (5000, ""),
+    "MQTT_PORT": (1883, "MQTT_URL"),
+    "MQTT_LOGIN_PORT": (1884, "MQTT_URL"),
+    "DATABASE_PORT": (5433, "DATABASE_URL"),
+    "REDIS_PORT": (6390, "REDIS_URL"),
+}
+HELP = """\
+Start TimescaleDB, Redis, an MQTT broker, the API, the ingestor, a worker and a
+simulated kit on this machine, reachable from this machine only.
+
+Ctrl-C stops all of it. Its data stay in VAR_DIR, and the next start finds them.
+"""
+VARIABLES = """\
+environment:
+  API_PORT         5000   the REST API and its pages
+  MQTT_PORT        1883   broker, for kits without credentials
+  MQTT_LOGIN_PORT  1884   broker, for clients that log in
+  DATABASE_PORT    5433   the embedded TimescaleDB
+  REDIS_PORT       6390   Redis
+  VAR_DIR          ./var  data, queues and secrets; a relative path starts at the checkout
+  DATABASE_URL     use this server instead of starting one: postgresql://...
+  MQTT_URL         the same for the broker: mqtt://user:password@host:port;
+                   the simulated kit then goes to that host's MQTT_PORT
+  REDIS_URL        the same for Redis: redis://...
+  SECRET_KEY       signs the API's tokens; by default one is made and kept in VAR_DIR
+"""
+
+
+class StartError(Exception):
+    """The platform cannot start as it is asked to; the message says what to change."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="./scripts/dev",
+        description=HELP,
+        epilog=VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--no-kit", action="store_true", help="leave the simulated kit out")
+    arguments = parser.parse_args()
+    supervisor = Supervisor()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, lambda *_: supervisor.stopping.set())
+    try:
+        var = (ROOT / os.environ.get("VAR_DIR", "var")).resolve()
+        ports = {variable: read_port(variable) for variable in PORTS}
+        with locked(var), supervisor:
+            check_ports({name: port for name, port in ports.items() if not os.environ.get(PORTS[name][1])})
+            start(supervisor, var, ports, kit=not arguments.no_kit)
+            supervisor.watch()
+    except KeyboardInterrupt:
+        pass
+    except (StartError, ServiceError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    supervisor.say("stopped")
+    return 0
+
+
+def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool) -> None:
+    """Start everything, each part when those before it are ready, and say where it is."""
+    env = start_servers(supervisor, var, ports)
+    python, almanac = sys.executable, Path(sys.executable).with_name("almanac")
+
+    # A kit's token: its firmware takes exactly six characters.
+    alphabet = string.ascii_lowercase + string.digits
+    token = services.keep(var / "token", lambda: "".join(secrets.choice(alphabet) for _ in range(6)))
+    for command in (["migrate"], ["seed"], ["demo", "--token", token]):
+        lines = supervisor.run(Service(command[0], [almanac, *command], env))
+    device_id = next(json.loads(line)["device_id"] for line in reversed(lines) if '"device_id"' in line)
+
+    address = f"http://127.0.0.1:{ports['API_PORT']}"
+    supervisor.start(Service("api", [almanac, "serve"], env, probe=lambda: is_ready(f"{address}/readyz")))
+    supervisor.start(Service("ingestor", [python, "-m", "ingestor"], env, says='"event":"subscribed"'))
+    supervisor.start(Service("worker", [almanac, "worker"], env, says="Listening on"))
+    if kit:
+        host = urlsplit(env["MQTT_URL"]).hostname or "127.0.0.1"
+        where = ["--host", host, "--port", str(ports["MQTT_PORT"])]
+        simulate = [python, "-m", "scripts.simulate_kit", *where, "--token", token, "--interval", "5"]
+        supervisor.start(Service("kit", simulate))
+
+    # A database elsewhere has its password in its URL.
+    database = '"$DATABASE_URL"' if os.environ.get("DATABASE_URL") else env["DATABASE_URL"]
+    print(
+        f"""
+Almanac is running; Ctrl-C stops it.
+  API        {address}/v0
+  Reference  {address}/docs
+  Broker     mqtt://127.0.0.1:{ports["MQTT_PORT"]}, where a kit's client id is its token: {token} is device {device_id}
+  Database   psql {database}
+  History    curl '{address}/v0/devices/{device_id}/readings?sensor_id=55&rollup=1m'
+""",
+        flush=True,
+    )
+
+
+def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -> dict[str, str]:
+    """Start those of database, Redis and broker that are not elsewhere; return what the programs need to know."""
+    env = {name: os.environ.get(name, "") for name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "SECRET_KEY")}
+    if not env["DATABASE_URL"]:
+        supervisor.start(services.database(var / "database", ports["DATABASE_PORT"]))
+        env["DATABASE_URL"] = services.database_url(ports["DATABASE_PORT"])
+    if not env["REDIS_URL"]:
+        supervisor.start(services.redis(var / "redis", ports["REDIS_PORT"]))
+        env["REDIS_URL"] = f"redis://127.0.0.1:{ports['REDIS_PORT']}/0"
+    if not env["MQTT_URL"]:
+        broker = services.Broker(var / "broker", ports["MQTT_PORT"], ports["MQTT_LOGIN_PORT"])
+        supervisor.start(broker.service())
+        env["MQTT_URL"] = broker.login_url
+    env["SECRET_KEY"] = env["SECRET_KEY"] or services.keep(var / "secret", lambda: secrets.token_urlsafe(32))
+    return {**env, "API_PORT": str(ports["API_PORT"]), "PYTHONUNBUFFERED": "1"}
+
+
+def is_ready(url: str) -> bool:
+    """Whether a GET of the address is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def locked(var: Path) -> Iterator[None]:
+    """Hold the data directory; StartError when another run does: two databases on the same files destroy them."""
+    var.mkdir(parents=True, exist_ok=True)
+    with (var / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(f"Another ./scripts/dev uses {var}. Stop it, or set VAR_DIR.") from None
+        yield
+
+
+def read_port(variable: str) -> int:
+    """The port a variable names, or its default. StartError when it is not one."""
+    text = os.environ.get(variable) or str(PORTS[variable][0])
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise StartError(f"{variable} is {text!r}: it must be a number from 1 to 65535.")
+    return int(text)
+
+
+def check_ports(ports: Mapping[str, int]) -> None:
+    """StartError when a port cannot be listened on: taken, named twice, or not allowed."""
+    for variable, port in ports.items():
+        if twins := [other for other in ports if other != variable and ports[other] == port]:
+            raise StartError(f"{variable} and {twins[0]} are both {port}: set one of them to another port.")
+        way_out = f"Stop what uses it, or set {variable} to another port."
+        # macOS lets us bind a port of 127.0.0.1 that another program has on all addresses, so ask it first.
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                raise StartError(f"Port {port} ({variable}) is taken. {way_out}")
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise StartError(f"Port {port} ({variable}) cannot be listened on: {error.strerror}. {way_out}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
