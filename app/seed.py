@@ -1,0 +1,12 @@
+"""Fill the catalogue with the sensors, measurements and kits that devices know by their ids."""
+
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+
+def seed(conn: psycopg.Connection[Any]) -> None:
+    """Add what the catalogue lacks, all or nothing; what is there stays as somebody edited it."""
+    with conn.transaction():
+        conn.execute((files("migrations") / "seed" / "catalogue.sql").read_bytes())
