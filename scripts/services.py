@@ -140,6 +140,7 @@ class Broker:
 # Written at each start by scripts/services.py.
 per_listener_settings true
 log_dest stderr
+log_timestamp_format %Y-%m-%dT%H:%M:%S
 log_type error
 log_type warning
 log_type notice
