@@ -139,7 +139,7 @@ def is_ready(url: str) -> bool:
     """Whether a GET of the address is answered with 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
-            return response.status == 200
+            return int(response.status) == 200
     except OSError:
         return False
 

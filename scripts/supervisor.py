@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -134,7 +135,7 @@ class Child:
         return f"{self.service.name} {self.end()}.{self._quote()}"
 
     def _quote(self) -> str:
-        lines = "\n".join(f"  {line}" for line in self.last_lines)
+        lines = "\n".join(f"  {line}" for line in list(self.last_lines))
         return f" Its last words:\n{lines}" if lines else " It said nothing."
 
 
@@ -150,7 +151,7 @@ class Supervisor:
         self._first_delay = first_delay
         self._failures: dict[str, int] = {}
         self._restart_at: dict[str, float] = {}
-        self._names = 0
+        self._colours = cycle(COLOURS)
         self._printing = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -175,8 +176,8 @@ class Supervisor:
     def start(self, service: Service, seconds: float = 60) -> Child:
         """Start a service and return once it is ready."""
         child = self._child(service)
-        self.children.append(child)
         child.start()
+        self.children.append(child)
         child.wait_until_ready(seconds, self.stopping)
         return child
 
@@ -218,6 +219,5 @@ class Supervisor:
             child.start()
 
     def _child(self, service: Service) -> Child:
-        colour = COLOURS[self._names % len(COLOURS)]
-        self._names += 1
+        colour = next(self._colours)
         return Child(service, lambda line: self.say(line, service.name, colour))

@@ -53,7 +53,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def history_url(child: Child) -> str:
-    line = next(line for line in child.last_lines if "curl " in line)
+    line = next(line for line in list(child.last_lines) if "curl " in line)
     return shlex.split(line)[-1]
 
 
