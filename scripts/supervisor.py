@@ -179,6 +179,7 @@ class Supervisor:
         child.start()
         self.children.append(child)
         child.wait_until_ready(seconds, self.stopping)
+        self.say(f"{service.name} is ready, process {child.pid}")
         return child
 
     def run(self, service: Service) -> list[str]:
