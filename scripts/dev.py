@@ -9,9 +9,9 @@ import signal
 import socket
 import string
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -66,7 +66,7 @@ def main() -> int:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
             signal.signal(number, lambda *_: supervisor.stopping.set())
     try:
-        var = (ROOT / os.environ.get("VAR_DIR", "var")).resolve()
+        var = (ROOT / (os.environ.get("VAR_DIR") or "var")).resolve()
         ports = {variable: read_port(variable) for variable in PORTS}
         with locked(var), supervisor:
             check_ports({name: port for name, port in ports.items() if not os.environ.get(PORTS[name][1])})
@@ -94,14 +94,14 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     device_id = next(json.loads(line)["device_id"] for line in reversed(lines) if '"device_id"' in line)
 
     address = f"http://127.0.0.1:{ports['API_PORT']}"
-    supervisor.start(Service("api", [almanac, "serve"], env, probe=lambda: is_ready(f"{address}/readyz")))
+    supervisor.start(Service("api", [almanac, "serve"], env, probe=lambda: is_ready(ports["API_PORT"])))
     supervisor.start(Service("ingestor", [python, "-m", "ingestor"], env, says='"event":"subscribed"'))
     supervisor.start(Service("worker", [almanac, "worker"], env, says="Listening on"))
     if kit:
         host = urlsplit(env["MQTT_URL"]).hostname or "127.0.0.1"
         where = ["--host", host, "--port", str(ports["MQTT_PORT"])]
         simulate = [python, "-m", "scripts.simulate_kit", *where, "--token", token, "--interval", "5"]
-        supervisor.start(Service("kit", simulate))
+        supervisor.start(Service("kit", simulate, env))
 
     # A database elsewhere has its password in its URL.
     database = '"$DATABASE_URL"' if os.environ.get("DATABASE_URL") else env["DATABASE_URL"]
@@ -135,13 +135,13 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
     return {**env, "API_PORT": str(ports["API_PORT"]), "PYTHONUNBUFFERED": "1"}
 
 
-def is_ready(url: str) -> bool:
-    """Whether a GET of the address is answered with 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return int(response.status) == 200
-    except OSError:
-        return False
+def is_ready(api_port: int) -> bool:
+    """Whether the API says that it and what it needs are ready."""
+    connection = HTTPConnection("127.0.0.1", api_port, timeout=5)
+    with closing(connection), suppress(OSError, HTTPException):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    return False
 
 
 @contextmanager
