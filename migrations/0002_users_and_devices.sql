@@ -36,10 +36,12 @@ CREATE TABLE devices (
     enable_forwarding boolean NOT NULL DEFAULT false,
     hardware_info jsonb, -- the last message of the info topic, whole
     last_reading_at timestamptz,
+    data_version bigint NOT NULL DEFAULT 0, -- counts the batches that changed a datapoint
+    late_version bigint NOT NULL DEFAULT 0, -- and those of them that changed one below the rollup horizon
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(), -- of the description; readings do not touch it
     archived_at timestamptz
-);
+) WITH (fillfactor = 70); -- last_reading_at and the versions change with every batch
 CREATE INDEX ON devices (owner_id);
 
 -- The pair (device, sensor) is a component's identity; id and uuid exist for the wire.

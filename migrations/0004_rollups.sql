@@ -85,6 +85,25 @@ CREATE INDEX ON datapoints_1d (device_id, sensor_id, bucket);
 ALTER MATERIALIZED VIEW datapoints_15m SET (timescaledb.enable_columnstore, timescaledb.segmentby = 'device_id, sensor_id', timescaledb.orderby = 'bucket');
 ALTER MATERIALIZED VIEW datapoints_1h SET (timescaledb.enable_columnstore, timescaledb.segmentby = 'device_id, sensor_id', timescaledb.orderby = 'bucket');
 ALTER MATERIALIZED VIEW datapoints_1d SET (timescaledb.enable_columnstore, timescaledb.segmentby = 'device_id, sensor_id', timescaledb.orderby = 'bucket');
-CALL add_columnstore_policy('datapoints_15m', after => INTERVAL '30 days');
-CALL add_columnstore_policy('datapoints_1h', after => INTERVAL '30 days');
-CALL add_columnstore_policy('datapoints_1d', after => INTERVAL '30 days');
+
+-- TimescaleDB before 2.28 lets only aggregates with a refresh policy have a columnstore policy; ours are refreshed by
+-- what was written (the next migration), so here is the policy as a job of our own.
+CREATE PROCEDURE convert_rollups_to_columnstore(job_id integer DEFAULT 0, config jsonb DEFAULT NULL)
+LANGUAGE plpgsql AS $$
+DECLARE
+    chunk regclass;
+BEGIN
+    FOR chunk IN
+        SELECT format('%I.%I', c.chunk_schema, c.chunk_name)::regclass
+        FROM timescaledb_information.chunks AS c
+        JOIN timescaledb_information.continuous_aggregates AS a
+            ON (c.hypertable_schema, c.hypertable_name) = (a.materialization_hypertable_schema, a.materialization_hypertable_name)
+        WHERE NOT c.is_compressed AND c.range_end < now() - INTERVAL '30 days'
+        ORDER BY c.range_end
+    LOOP
+        CALL convert_to_columnstore(chunk);
+        COMMIT;
+    END LOOP;
+END;
+$$;
+SELECT add_job('convert_rollups_to_columnstore', INTERVAL '12 hours', initial_start => now());

@@ -122,16 +122,24 @@ moved AS (
     WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time)
 ),
 heard AS (
-    SELECT d.id, n.time
+    SELECT d.id, n.time, n.late
     FROM devices AS d
-    JOIN (SELECT device_id, max(time) AS time FROM stored GROUP BY device_id) AS n ON n.device_id = d.id
-    WHERE d.last_reading_at IS NULL OR d.last_reading_at < n.time
+    JOIN (
+        SELECT device_id, max(time) AS time, (min(time) < (SELECT horizon FROM rollup_horizon))::integer AS late
+        FROM stored
+        GROUP BY device_id
+    ) AS n ON n.device_id = d.id
     ORDER BY d.id
     FOR NO KEY UPDATE OF d
 ),
 touched AS (
-    UPDATE devices AS d SET last_reading_at = h.time FROM heard AS h
-    WHERE d.id = h.id AND (d.last_reading_at IS NULL OR d.last_reading_at < h.time)
+    UPDATE devices AS d
+    SET
+        last_reading_at = greatest(d.last_reading_at, h.time),
+        data_version = d.data_version + 1,
+        late_version = d.late_version + h.late
+    FROM heard AS h
+    WHERE d.id = h.id
 )
 SELECT count(*) FROM stored;
 
