@@ -1,6 +1,7 @@
 """Named queries and the way to the database: `queries.device(conn, id=7)` runs the query `device` of a .sql file here.
 
-Imports nothing of ours. A name stands for one statement with declared parameters; comments under it become its docstring.
+Imports nothing of ours. A name stands for one statement with declared parameters; the comment under it becomes its
+docstring.
 """
 
 from collections.abc import Mapping
@@ -11,35 +12,44 @@ from typing import Any
 import aiosql
 import psycopg
 from aiosql.adapters.pyformat import PyFormatAdapter
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
 
-__all__ = ["DictConnection", "connect", "open_pool", "queries"]
+from sql import arrays
+
+__all__ = ["DictConnection", "Pool", "connect", "open_pool", "queries"]
 
 DictConnection = Connection[DictRow]
+Pool = ConnectionPool[DictConnection]
 
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
 _CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
 
 
-class _FetchAllAdapter(PyFormatAdapter):
-    """Return rows as a list: aiosql's lazy generator would outlive the pooled connection."""
+class _Adapter(PyFormatAdapter):
+    """Rows come as a list, since aiosql's lazy generator would outlive the pooled connection, and in binary."""
 
     def select(  # type: ignore[override]
         self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
     ) -> list[DictRow]:
-        return conn.execute(sql, parameters).fetchall()
+        with self._cursor(conn) as cursor:
+            return cursor.execute(sql, parameters).fetchall()
+
+    def _cursor(self, conn: DictConnection) -> Cursor[DictRow]:
+        return conn.cursor(binary=True)  # numbers and times arrive as they are, arrays as ndarrays
 
 
-queries: Any = aiosql.from_path(Path(str(files(__name__))), _FetchAllAdapter, kwargs_only=True)
+queries: Any = aiosql.from_path(Path(str(files(__name__))), _Adapter, kwargs_only=True)
 
 
 def connect(database_url: str) -> DictConnection:
     """Open one connection in UTC. Raises psycopg.OperationalError after 5 seconds without an answer."""
-    return psycopg.connect(_in_utc(database_url), **_CONNECTION)
+    conn = psycopg.connect(_in_utc(database_url), **_CONNECTION)
+    arrays.register(conn)
+    return conn
 
 
 def open_pool(database_url: str, *, max_size: int, timeout: float = 5.0) -> ConnectionPool[DictConnection]:
@@ -54,6 +64,7 @@ def open_pool(database_url: str, *, max_size: int, timeout: float = 5.0) -> Conn
         min_size=1,
         max_size=max_size,
         timeout=timeout,
+        configure=arrays.register,
         open=True,
     )
 

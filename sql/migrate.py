@@ -32,7 +32,8 @@ def available() -> dict[str, str]:
 def pending(conn: psycopg.Connection, migrations: dict[str, str]) -> list[str]:
     """Return the names not applied yet. Raises MigrationError for an applied file whose text has changed."""
     has_journal = conn.execute("SELECT to_regclass('schema_migrations')").fetchone() != (None,)
-    applied = dict(conn.execute("SELECT name, sha256 FROM schema_migrations").fetchall()) if has_journal else {}
+    rows = conn.execute("SELECT name, sha256 FROM schema_migrations").fetchall() if has_journal else []
+    applied: dict[str, str] = dict(rows)
     for name, text in migrations.items():
         if name in applied and applied[name] != sha256(text.encode()).hexdigest():
             raise MigrationError(
