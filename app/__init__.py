@@ -1,0 +1,1 @@
+"""The platform's face: REST API, web pages, background jobs and the command line."""

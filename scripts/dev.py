@@ -131,6 +131,8 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
         broker = services.Broker(var / "broker", ports["MQTT_PORT"], ports["MQTT_LOGIN_PORT"])
         supervisor.start(broker.service())
         env["MQTT_URL"] = broker.login_url
+        # The kits' door takes any client id, and whoever comes with the ingestor's takes its queue away.
+        env["MQTT_CLIENT_ID"] = services.keep(var / "client-id", lambda: f"ingestor-{secrets.token_hex(8)}")
     env["SECRET_KEY"] = env["SECRET_KEY"] or services.keep(var / "secret", lambda: secrets.token_urlsafe(32))
     return {**env, "API_PORT": str(ports["API_PORT"]), "PYTHONUNBUFFERED": "1"}
 

@@ -19,10 +19,11 @@ from psycopg_pool import ConnectionPool
 
 from sql import arrays
 
-__all__ = ["DictConnection", "Pool", "connect", "open_pool", "queries"]
+__all__ = ["DictConnection", "Pool", "Row", "connect", "open_pool", "queries"]
 
 DictConnection = Connection[DictRow]
 Pool = ConnectionPool[DictConnection]
+Row = dict[str, Any]
 
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.

@@ -15,3 +15,7 @@ SELECT * FROM users WHERE id = :id AND archived_at IS NULL;
 SELECT *
 FROM users
 WHERE (lower(username) = lower(:login) OR lower(email) = lower(:login)) AND archived_at IS NULL;
+
+-- name: set_role(id, role)!
+-- Make an account a citizen's, a researcher's or an admin's.
+UPDATE users SET role = :role, updated_at = now() WHERE id = :id;

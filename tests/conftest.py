@@ -2,17 +2,23 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from caller import Caller, sign_up
+from flask import Flask
 
+from app.config import Config
+from app.factory import create_app
 from app.seed import seed
 from scripts import services
 from scripts.supervisor import Child, Service
+from sql import DictConnection, connect, queries
 from sql.migrate import migrate
 
 
@@ -88,3 +94,66 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = services.free_port()
     with running(services.redis(tmp_path_factory.mktemp("redis"), port)):
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def app(database_url: str, redis_url: str) -> Flask:
+    """The API, in this process."""
+    return create_app(Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4))
+
+
+@pytest.fixture
+def anybody(app: Flask) -> Caller:
+    """Who has not signed in."""
+    return Caller(app)
+
+
+@pytest.fixture
+def new_user(app: Flask) -> Callable[..., Caller]:
+    """Signs somebody up who has not been there yet; SignUp's fields may be given."""
+    return lambda **fields: sign_up(app, **fields)
+
+
+@pytest.fixture
+def user(new_user: Callable[..., Caller]) -> Caller:
+    return new_user()
+
+
+@pytest.fixture
+def admin(new_user: Callable[..., Caller], conn: DictConnection) -> Caller:
+    caller = new_user()
+    queries.set_role(conn, id=caller.user["id"], role="admin")
+    return caller
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[DictConnection]:
+    """A connection as the platform's own; what it writes stays."""
+    with connect(database_url) as conn:
+        yield conn
+
+
+class RunningIngestor(Child):
+    """The daemon, which tests may `stop`, `kill` and `start` again; its name at the broker stays."""
+
+    def __init__(self, database_url: str, mqtt_url: str, **env: str) -> None:
+        env = {
+            "DATABASE_URL": database_url,
+            "MQTT_URL": mqtt_url,
+            "MQTT_CLIENT_ID": f"ingestor-{secrets.token_hex(4)}",
+            "BATCH_SECONDS": "0.05",
+            **env,
+        }
+        super().__init__(Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"'))
+
+
+@pytest.fixture
+def ingestor(database_url: str, broker: RunningBroker) -> Iterator[RunningIngestor]:
+    """An ingestor that is subscribed."""
+    ingestor = RunningIngestor(database_url, broker.login_url)
+    ingestor.start()
+    try:
+        ingestor.wait_until_ready()
+        yield ingestor
+    finally:
+        ingestor.stop()

@@ -7,11 +7,11 @@ import shlex
 import signal
 import socket
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from waiting import wait_for
 
 from scripts.dev import PORTS
 from scripts.services import free_port
@@ -44,13 +44,6 @@ def has_processes(group: int) -> bool:
         os.killpg(group, 0)
         return True
     return False
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not true after {seconds} s"
-        time.sleep(0.2)
 
 
 def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import errors
 from psycopg_pool import ConnectionPool
+from waiting import wait_for
 
 from scripts.node import node_binary
 
@@ -108,13 +109,6 @@ def vanish(connection: psycopg.Connection) -> None:
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)
     connection.close()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_hierarchical_aggregates_of_a_hypertable_give_back_what_was_inserted(

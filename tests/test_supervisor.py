@@ -4,13 +4,12 @@ import os
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from scripts.dev import StartError, check_ports
 from scripts.supervisor import Child, Service, ServiceError, Supervisor
@@ -20,13 +19,6 @@ SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
 
 def program(name: str, code: str, vital: bool = False) -> Service:
     return Service(name, [sys.executable, "-c", code], says="ready", vital=vital)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not true after {seconds} s"
-        time.sleep(0.02)
 
 
 def exists(pid: int) -> bool:

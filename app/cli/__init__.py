@@ -1,0 +1,21 @@
+"""The command line, `almanac`: run the parts of the platform, and look after its database."""
+
+import click
+
+from app.cli.accounts import user
+from app.cli.database import migrate, seed
+from app.cli.demo import demo
+from app.cli.processes import ingest, serve, worker
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def almanac() -> None:
+    """Almanac, an open sensor-data platform.
+
+    Every command reads its settings from the environment; README.md lists them. ./scripts/dev starts everything at
+    once on this machine.
+    """
+
+
+for command in (serve, ingest, worker, migrate, seed, user, demo):
+    almanac.add_command(command)

@@ -1,0 +1,82 @@
+"""Make the Flask application."""
+
+import atexit
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from flask import Flask, Response
+from psycopg_pool import PoolTimeout
+
+from app.api import accounts, devices, docs, health, history_query, readings
+from app.auth import jwt
+from app.config import Config
+from app.errors import EnvelopedApi, envelope
+from app.jobs.queue import open_queue
+from sql import open_pool
+
+log = logging.getLogger(__name__)
+
+_V0 = (accounts, devices, readings)
+_UNVERSIONED = ("v0", "v1", "healthz", "readyz", "openapi.json", "docs", "static")
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Make the application; without a config it is read from the environment."""
+    config = config or Config.from_env()
+    app = Flask(__name__)
+    app.url_map.strict_slashes = False  # official clients append a slash
+    app.config.update(
+        API_TITLE="Almanac",
+        API_VERSION="v0",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        JWT_SECRET_KEY=config.secret_key,
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(days=1),
+        MAX_CONTENT_LENGTH=10 * 1024 * 1024,
+    )
+    app.wsgi_app = _UnprefixedIsV0(app.wsgi_app)  # type: ignore[method-assign]
+    jwt.init_app(app)
+
+    pool = open_pool(config.database_url, max_size=config.pool_size)
+    app.extensions["database_pool"] = pool
+    atexit.register(pool.close)
+    app.extensions["queue"] = open_queue(config.redis_url)
+    for error in (PoolTimeout, psycopg.OperationalError):
+        app.register_error_handler(error, _database_away)
+    app.register_error_handler(Exception, _unexpected)
+
+    api = EnvelopedApi(app)
+    history_query.register_fields(api)
+    for module in _V0:
+        api.register_blueprint(module.blueprint, url_prefix="/v0")
+    api.register_blueprint(health.blueprint, url_prefix="/")
+    app.register_blueprint(docs.blueprint)
+    return app
+
+
+class _UnprefixedIsV0:
+    """Answer `/devices` as `/v0/devices`: what the platform whose wire this is does."""
+
+    def __init__(self, wsgi_app: Callable[..., Iterable[bytes]]) -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.split("/")[1:2] and path.split("/")[1] not in _UNVERSIONED:
+            environ["PATH_INFO"] = "/v0" + path
+        return self._wsgi_app(environ, start_response)
+
+
+def _database_away(error: Exception) -> Response:
+    answer = envelope(503, "the database does not answer; try again in a few seconds")
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("unexpected error", exc_info=error)
+    return envelope(500, "an error of ours; it has been logged")

@@ -1,0 +1,28 @@
+"""The queue between the API and the workers, in Redis."""
+
+from typing import Any
+
+from flask import current_app
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+
+def open_queue(redis_url: str) -> Queue:
+    """Return the queue; nothing connects before it is used.
+
+    Jobs travel as JSON, not as RQ's pickle: whoever can write to Redis must not run code here.
+    """
+    connection = Redis.from_url(redis_url, socket_connect_timeout=2, health_check_interval=30)
+    return Queue("default", connection=connection, serializer=JSONSerializer)
+
+
+def enqueue(job: str, *arguments: Any, **options: Any) -> Job:
+    """Let a worker call a function of app.jobs, named with its module, with arguments that JSON can hold.
+
+    Call it after the transaction that the job looks at has committed. Raises redis.RedisError.
+    """
+    queue: Queue = current_app.extensions["queue"]
+    enqueued: Job = queue.enqueue(f"app.jobs.{job}", *arguments, **options)
+    return enqueued

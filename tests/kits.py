@@ -1,0 +1,19 @@
+"""What a kit does at the broker."""
+
+import paho.mqtt.client as mqtt
+from conftest import RunningBroker
+from paho.mqtt.enums import CallbackAPIVersion
+
+
+def publish(broker: RunningBroker, token: str, topic: str, *payloads: bytes, qos: int = 1) -> None:
+    """Publish as a kit does, with its token as client id, and return when the broker has it all."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=token)
+    host, port = broker.kit_url.removeprefix("mqtt://").split(":")
+    client.connect(host, int(port))
+    client.loop_start()
+    try:
+        for payload in payloads:
+            client.publish(f"device/sck/{token}/{topic}", payload, qos=qos).wait_for_publish(10)
+    finally:
+        client.disconnect()
+        client.loop_stop()
