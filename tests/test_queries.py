@@ -1,0 +1,43 @@
+"""Every named query of sql/ is one that the schema knows; the planner is asked, nothing runs."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from sql import DictConnection, queries
+
+_NAMES = sorted(name for name in queries.available_queries if not name.endswith("_cursor"))
+_UNEXPLAINABLE = ("CALL", "COPY", "SET", "LOCK", "NOTIFY", "REFRESH", "VACUUM")
+
+
+def statement(name: str) -> str:
+    """Return a query's text from its first word on."""
+    lines = getattr(queries, name).sql.splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """Return every parameter that a query declares, each as None."""
+    signature = getattr(queries, name).__signature__
+    return {name: None for name, given in signature.parameters.items() if given.kind is given.KEYWORD_ONLY}
+
+
+def test_the_names_are_found() -> None:
+    assert {"history_state", "store_datapoints", "device_by_id"} <= set(_NAMES)
+    assert set(parameters("component_by_sensor")) == {"device_id", "sensor_id"}
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_query_fits_the_schema(conn: DictConnection, name: str) -> None:
+    text = statement(name)
+    if text.upper().startswith(_UNEXPLAINABLE):
+        pytest.skip("PostgreSQL explains no such statement")
+
+    with conn.transaction(force_rollback=True):
+        try:
+            plan = conn.execute(f"EXPLAIN {text}", parameters(name)).fetchall()
+        except psycopg.Error as error:
+            pytest.fail(f"{name}: {error}")
+
+    assert plan
