@@ -1,10 +1,13 @@
 """What the API, the worker and the command line read from their environment."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from environs import FileAwareEnv
 
 _SHORTEST_SECRET = 32
+_PUBLIC_URL = "http://127.0.0.1:5000"  # where people reach the platform, for links in mails
+_MAIL_FROM = "Almanac <almanac@localhost>"
 
 
 class ConfigError(Exception):
@@ -17,6 +20,9 @@ class Config:
     redis_url: str
     secret_key: str
     pool_size: int
+    public_url: str = _PUBLIC_URL
+    mail_url: str = ""
+    mail_from: str = _MAIL_FROM
 
     @classmethod
     def from_env(cls) -> "Config":
@@ -33,4 +39,13 @@ class Config:
             redis_url=env.str("REDIS_URL"),
             secret_key=secret_key,
             pool_size=env.int("DATABASE_POOL_SIZE", 10),
+            public_url=env.str("PUBLIC_URL", _PUBLIC_URL).rstrip("/"),
+            mail_url=_mail_url(env.str("MAIL_URL", "")),
+            mail_from=env.str("MAIL_FROM", _MAIL_FROM),
         )
+
+
+def _mail_url(text: str) -> str:
+    if text and urlsplit(text).scheme not in ("smtp", "smtps"):
+        raise ConfigError("MAIL_URL must look like smtp://user:password@host:587 or smtps://user:password@host:465")
+    return text

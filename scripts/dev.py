@@ -25,10 +25,11 @@ PORTS = {
     "MQTT_LOGIN_PORT": (1884, "MQTT_URL"),
     "DATABASE_PORT": (5433, "DATABASE_URL"),
     "REDIS_PORT": (6390, "REDIS_URL"),
+    "MAIL_PORT": (1025, "MAIL_URL"),
 }
 HELP = """\
-Start TimescaleDB, Redis, an MQTT broker, the API, the ingestor, a worker and a
-simulated kit on this machine, reachable from this machine only.
+Start TimescaleDB, Redis, an MQTT broker, a mail catcher, the API, the ingestor, a
+worker and a simulated kit on this machine, reachable from this machine only.
 
 Ctrl-C stops all of it. Its data stay in VAR_DIR, and the next start finds them.
 """
@@ -39,11 +40,13 @@ environment:
   MQTT_LOGIN_PORT  1884   broker, for clients that log in
   DATABASE_PORT    5433   the embedded TimescaleDB
   REDIS_PORT       6390   Redis
+  MAIL_PORT        1025   a mail server that keeps all mail in VAR_DIR/mail
   VAR_DIR          ./var  data, queues and secrets; a relative path starts at the checkout
   DATABASE_URL     use this server instead of starting one: postgresql://...
   MQTT_URL         the same for the broker: mqtt://user:password@host:port;
                    the simulated kit then goes to that host's MQTT_PORT
   REDIS_URL        the same for Redis: redis://...
+  MAIL_URL         the same for mail: smtp://user:password@host:587, smtps://...
   SECRET_KEY       signs the API's tokens; by default one is made and kept in VAR_DIR
 """
 
@@ -112,6 +115,7 @@ Almanac is running; Ctrl-C stops it.
   Reference  {address}/docs
   Broker     mqtt://127.0.0.1:{ports["MQTT_PORT"]}, where a kit's client id is its token: {token} is device {device_id}
   Database   psql {database}
+  Mail       {"goes to MAIL_URL" if os.environ.get("MAIL_URL") else f"is kept in {var / 'mail'}"}
   History    curl '{address}/v0/devices/{device_id}/readings?sensor_id=55&rollup=1m'
 """,
         flush=True,
@@ -120,7 +124,8 @@ Almanac is running; Ctrl-C stops it.
 
 def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """Start those of database, Redis and broker that are not elsewhere; return what the programs need to know."""
-    env = {name: os.environ.get(name, "") for name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "SECRET_KEY")}
+    names = ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MAIL_URL", "SECRET_KEY", "PUBLIC_URL")
+    env = {name: os.environ.get(name, "") for name in names}
     if not env["DATABASE_URL"]:
         supervisor.start(services.database(var / "database", ports["DATABASE_PORT"]))
         env["DATABASE_URL"] = services.database_url(ports["DATABASE_PORT"])
@@ -133,6 +138,10 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
         env["MQTT_URL"] = broker.login_url
         # The kits' door takes any client id, and whoever comes with the ingestor's takes its queue away.
         env["MQTT_CLIENT_ID"] = services.keep(var / "client-id", lambda: f"ingestor-{secrets.token_hex(8)}")
+    if not env["MAIL_URL"]:
+        supervisor.start(services.mail_catcher(var / "mail", ports["MAIL_PORT"]))
+        env["MAIL_URL"] = f"smtp://127.0.0.1:{ports['MAIL_PORT']}"
+    env["PUBLIC_URL"] = env["PUBLIC_URL"] or f"http://127.0.0.1:{ports['API_PORT']}"
     env["SECRET_KEY"] = env["SECRET_KEY"] or services.keep(var / "secret", lambda: secrets.token_urlsafe(32))
     return {**env, "API_PORT": str(ports["API_PORT"]), "PYTHONUNBUFFERED": "1"}
 

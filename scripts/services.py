@@ -5,6 +5,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,12 @@ def redis(directory: Path, port: int) -> Service:
         probe=lambda: answers(port, b"PING\r\n", b"+PONG"),
         vital=True,
     )
+
+
+def mail_catcher(directory: Path, port: int) -> Service:
+    """A mail server that writes each mail to a file in `directory`."""
+    command = [sys.executable, "-m", "scripts.mail_catcher", "--port", str(port), "--directory", directory]
+    return Service("mail", command, says="catching mail")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,12 @@ import psycopg
 import pytest
 from caller import Caller, sign_up
 from flask import Flask
+from mail_server import Mailbox
+from rq import SimpleWorker
 
 from app.config import Config
 from app.factory import create_app
+from app.jobs.queue import open_queue
 from app.seed import seed
 from scripts import services
 from scripts.supervisor import Child, Service
@@ -97,9 +100,52 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def app(database_url: str, redis_url: str) -> Flask:
+def config(database_url: str, redis_url: str) -> Config:
+    """What the API of the tests and their workers are told."""
+    return Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4)
+
+
+@pytest.fixture(scope="session")
+def app(config: Config) -> Flask:
     """The API, in this process."""
-    return create_app(Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4))
+    return create_app(config)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server that is up."""
+    mailbox = Mailbox()
+    mailbox.start()
+    try:
+        yield mailbox
+    finally:
+        mailbox.stop()
+
+
+@pytest.fixture
+def worker_env(config: Config, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a worker, set; its mail goes to `mailbox`."""
+    env = {
+        "DATABASE_URL": config.database_url,
+        "REDIS_URL": config.redis_url,
+        "SECRET_KEY": config.secret_key,
+        "PUBLIC_URL": config.public_url,
+        "MAIL_URL": mailbox.url,
+        "MAIL_FROM": "Almanac <almanac@example.org>",
+    }
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    return env
+
+
+@pytest.fixture
+def work(worker_env: dict[str, str]) -> Iterator[Callable[[], None]]:
+    """Does all the jobs that are due, as a worker would, and those that they enqueue; starts with an empty queue."""
+    queue = open_queue(worker_env["REDIS_URL"])
+    queue.connection.flushdb()
+    worker = SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer)
+    yield lambda: worker.work(burst=True)
+    queue.connection.flushdb()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ class Dev(Child):
 
     def __init__(self, var: Path, **ports: int) -> None:
         env = {variable: str(ports.get(variable) or free_port()) for variable in PORTS}
-        env |= {"VAR_DIR": str(var), "DATABASE_URL": "", "MQTT_URL": "", "REDIS_URL": ""}
+        env |= {"VAR_DIR": str(var), "DATABASE_URL": "", "MQTT_URL": "", "REDIS_URL": "", "MAIL_URL": ""}
         self.said: list[str] = []
         super().__init__(Service("dev", [sys.executable, "-m", "scripts.dev"], env, says="curl "), self.said.append)
 
@@ -58,7 +58,7 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
         os.kill(dev.pid, signal.SIGINT)
         wait_for(lambda: dev.exit_code is not None)
         assert dev.exit_code == 0, dev.last_words()
-        assert set(dev.processes()) == {"database", "redis", "broker", "api", "ingestor", "worker", "kit"}
+        assert set(dev.processes()) == {"database", "redis", "broker", "mail", "api", "ingestor", "worker", "kit"}
         assert [name for name, pid in dev.processes().items() if has_processes(pid)] == []
 
         dev.start()

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from flask import current_app
+from flask import current_app, has_app_context
 from redis import Redis
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
+
+from app.config import Config
 
 
 def open_queue(redis_url: str) -> Queue:
@@ -21,8 +23,9 @@ def open_queue(redis_url: str) -> Queue:
 def enqueue(job: str, *arguments: Any, **options: Any) -> Job:
     """Let a worker call a function of app.jobs, named with its module, with arguments that JSON can hold.
 
-    Call it after the transaction that the job looks at has committed. Raises redis.RedisError.
+    A view may call it, and a job. Call it after the transaction that the job looks at has committed. Raises
+    redis.RedisError.
     """
-    queue: Queue = current_app.extensions["queue"]
+    queue: Queue = current_app.extensions["queue"] if has_app_context() else open_queue(Config.from_env().redis_url)
     enqueued: Job = queue.enqueue(f"app.jobs.{job}", *arguments, **options)
     return enqueued

@@ -1,0 +1,131 @@
+"""Mails: written from templates, sent by a worker, each once whatever the mail server does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from jinja2 import UndefinedError
+from mail_server import Mailbox
+from rq import Queue
+from rq.job import Job
+from rq.registry import FailedJobRegistry, ScheduledJobRegistry
+
+from app.config import Config
+from app.jobs.queue import open_queue
+from app.mail import send_later
+from app.mail.message import write
+from app.mail.smtp import send
+
+TO = "ana@example.org"
+VALUES: dict[str, Any] = {
+    "title": "Balcony <b>",
+    "rows": 12,
+    "size": "3 kB",
+    "attached": False,
+    "expires_at": "2026-01-16 08:30 UTC",
+    "download_url": "https://almanac.example/v0/exports/1/download?x=1&y=2",
+}
+
+
+@pytest.fixture
+def queue(config: Config, work: Callable[[], None]) -> Queue:
+    return open_queue(config.redis_url)
+
+
+def retry_now(queue: Queue) -> None:
+    """What RQ's scheduler does when a retry is due."""
+    registry = ScheduledJobRegistry(queue=queue)
+    for job_id in registry.get_job_ids():
+        registry.remove(job_id)
+        queue.enqueue_job(Job.fetch(job_id, connection=queue.connection, serializer=queue.serializer))
+
+
+def test_a_mail_says_the_same_as_text_and_as_html(app: Flask, mailbox: Mailbox, work: Callable[[], None]) -> None:
+    with app.app_context():
+        send_later("export_finished", TO, **VALUES)
+    work()
+
+    (message,) = mailbox.messages
+    html = message.get_body(("html",))
+    assert html is not None
+    assert (message["To"], message["From"]) == (TO, "Almanac <almanac@example.org>")
+    assert message["Subject"] == "Your export of Balcony <b>"
+    assert VALUES["download_url"] in mailbox.text()
+    assert "Balcony &lt;b&gt;" in html.get_content()
+    assert "download?x=1&amp;y=2" in html.get_content()
+
+
+def test_a_mail_waits_for_the_server_and_then_comes_once(
+    mailbox: Mailbox, work: Callable[[], None], queue: Queue
+) -> None:
+    mailbox.stop()
+    send_later("export_finished", TO, **VALUES)
+    work()
+    mailbox.start()
+    mailbox.answer = "451 later"
+    retry_now(queue)
+    work()
+    assert mailbox.messages == []
+
+    mailbox.answer = "250 kept"
+    retry_now(queue)
+    work()
+    retry_now(queue)
+    work()
+    assert len(mailbox.messages) == 1
+
+
+def test_a_job_that_is_done_again_after_its_mail_went_out_sends_none(
+    mailbox: Mailbox, work: Callable[[], None], queue: Queue
+) -> None:
+    send_later("export_finished", TO, **VALUES)
+    (job_id,) = queue.get_job_ids()
+    work()
+
+    # What RQ does with the job of a worker that died before it could say that the job was done.
+    queue.enqueue_job(Job.fetch(job_id, connection=queue.connection, serializer=queue.serializer))
+    work()
+
+    assert [message["Message-ID"] for message in mailbox.messages] == [f"<{job_id}@example.org>"]
+
+
+def test_what_the_server_refuses_for_good_is_not_tried_again(
+    mailbox: Mailbox, work: Callable[[], None], queue: Queue
+) -> None:
+    mailbox.answer = "550 no such mailbox"
+    send_later("export_finished", TO, **VALUES)
+    work()
+
+    assert mailbox.messages == []
+    assert ScheduledJobRegistry(queue=queue).get_job_ids() == []
+
+
+def test_without_a_mail_server_the_reason_is_kept_with_the_job(
+    work: Callable[[], None], queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_URL", "")
+    monkeypatch.setattr("app.mail.RETRY_AFTER_S", [0])
+    send_later("export_finished", TO, **VALUES)
+    work()
+
+    (job_id,) = FailedJobRegistry(queue=queue).get_job_ids()
+    result = Job.fetch(job_id, connection=queue.connection, serializer=queue.serializer).latest_result()
+    assert result is not None
+    assert "MAIL_URL is not set" in str(result.exc_string)
+
+
+def test_a_value_that_a_template_misses_is_an_error_and_not_a_gap(config: Config) -> None:
+    with pytest.raises(UndefinedError, match="expires_at"):
+        write(config, "export_finished", TO, {key: VALUES[key] for key in VALUES if key != "expires_at"}, "mail-1")
+
+
+def test_an_address_cannot_smuggle_in_a_header(config: Config) -> None:
+    with pytest.raises(ValueError, match="linefeed"):
+        write(config, "export_finished", "ana@example.org\nBcc: all@example.org", VALUES, "mail-1")
+
+
+def test_a_subject_of_any_script_arrives(config: Config, mailbox: Mailbox) -> None:
+    send(mailbox.url, write(config, "export_finished", TO, {**VALUES, "title": "Балкон № 5"}, "mail-1"))
+
+    assert mailbox.messages[0]["Subject"] == "Your export of Балкон № 5"
