@@ -1,65 +1,81 @@
-"""Who is asking: the user of a bearer token or of HTTP basic credentials, or nobody."""
+"""Who is asking: the user of a bearer token or of HTTP basic credentials, or nobody.
+
+Views use three things:
+
+- `@signed_in` over a view that only a user may call;
+- `current_user()` for the user's row, or None for nobody;
+- app/policy.py for what that user may see and change.
+
+Scopes need nothing in a view: app/scopes.py says which one each operation asks for, and `current_user` refuses a token
+that lacks it. A new blueprint needs a line there; without it only sessions are let in, no limited token.
+"""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, NoReturn, ParamSpec, TypeVar
+from uuid import UUID
 
-from flask import Response, g, request
-from flask_jwt_extended import JWTManager, get_jwt_identity, verify_jwt_in_request
+from flask import g, request
+from flask_jwt_extended import JWTManager, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import ExpiredSignatureError, PyJWTError
+from werkzeug.exceptions import HTTPException
 
 from app.database import connection
-from app.errors import envelope, refuse
+from app.errors import refuse
 from app.passwords import password_matches
+from app.scopes import ALL, scope_of, takes_token_in_query
+from ingestor.intake import hash_token
 from sql import Row, queries
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PRIVATE_TOKEN_PREFIX = "almanac_"  # noqa: S105 - lets programs that look for leaked secrets find ours
+
 jwt = JWTManager()
 
-
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="almanac", Basic realm="almanac"'}
-
-
-def _unauthorized(message: str) -> Response:
-    answer = envelope(401, message)
-    answer.headers.update(_CHALLENGE)
-    return answer
+# No Basic here: a browser that is offered it keeps the password, and then any page can ask in the user's name.
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="almanac"'}
 
 
-@jwt.invalid_token_loader
-def _invalid(reason: str) -> Response:
-    return _unauthorized(f"the access token is not valid: {reason}")
+class Asker(NamedTuple):
+    """Somebody who has shown who they are, and how."""
 
-
-@jwt.expired_token_loader
-def _expired(header: Row, payload: Row) -> Response:
-    return _unauthorized("the access token has expired: sign in again with POST /v0/sessions")
+    user: Row
+    scopes: frozenset[str]
+    session_id: UUID | None = None
 
 
 def current_user() -> Row | None:
-    """Return the row of the asking user, or None for nobody. A wrong token or password is refused, not ignored."""
-    if "user" not in g:
-        g.user = _identify()
-    user: Row | None = g.user
-    return user
+    """Return the row of the asking user, or None for nobody.
 
-
-def _identify() -> Row | None:
-    basic = request.authorization
-    if basic is not None and basic.type == "basic":
-        with connection() as conn:
-            user: Row | None = queries.user_by_login(conn, login=basic.username or "")
-        if not password_matches(user["password_hash"] if user else None, basic.password or ""):
-            refuse(401, "wrong username or password", headers=_CHALLENGE)
-        return user
-    if verify_jwt_in_request(optional=True) is None:
+    What is wrong is refused, not ignored: a token or password that is not valid with 401, a token without the
+    operation's scope with 403.
+    """
+    asker = current_asker()
+    if asker is None:
         return None
-    with connection() as conn:
-        user = queries.user_by_id(conn, id=int(get_jwt_identity()))
-    if user is None:
-        refuse(401, "the account of this access token is gone", headers=_CHALLENGE)
-    return user
+    scope = scope_of(request.method, request.endpoint or "")
+    if scope not in asker.scopes and asker.scopes != ALL:
+        challenge = f'Bearer realm="almanac", error="insufficient_scope", scope="{scope}"'
+        needed = f"needs the scope {scope}" if scope else "takes no token with limited scopes: sign in"
+        message = f"this operation {needed}; your token has {' '.join(sorted(asker.scopes)) or 'none'}"
+        refuse(403, message, headers={"WWW-Authenticate": challenge})
+    return asker.user
+
+
+def current_asker() -> Asker | None:
+    """Return who is asking, whatever their token is good for; 401 for a token or password that is not valid."""
+    if "asker" not in g:
+        try:
+            g.asker = _identify()
+        except HTTPException as error:
+            g.asker = error
+    asker: Asker | HTTPException | None = g.asker
+    if isinstance(asker, HTTPException):
+        raise asker
+    return asker
 
 
 def signed_in(view: Callable[P, T]) -> Callable[P, T]:
@@ -68,7 +84,55 @@ def signed_in(view: Callable[P, T]) -> Callable[P, T]:
     @wraps(view)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         if current_user() is None:
-            refuse(401, "sign in: send a bearer token or HTTP basic credentials", headers=_CHALLENGE)
+            _unauthorized("sign in: send a bearer token or HTTP basic credentials")
         return view(*args, **kwargs)
 
     return wrapped
+
+
+def _identify() -> Asker | None:
+    given = request.authorization
+    if given is not None and given.type == "basic":
+        return _by_password(given.username or "", given.password or "")
+    token = given.token if given is not None and given.type == "bearer" else None
+    if token is None and request.url_rule and takes_token_in_query(request.method, request.url_rule.rule):
+        token = request.args.get("access_token")
+    if not token:
+        return None
+    return _by_private_token(token) if token.startswith(PRIVATE_TOKEN_PREFIX) else _by_access_token(token)
+
+
+def _by_password(login: str, password: str) -> Asker:
+    with connection() as conn:
+        user: Row | None = queries.user_by_login(conn, login=login)
+    if not password_matches(user["password_hash"] if user else None, password) or user is None:
+        _unauthorized("wrong username or password")
+    return Asker(user, ALL)
+
+
+def _by_private_token(token: str) -> Asker:
+    with connection() as conn:
+        user: Row | None = queries.user_by_private_token(conn, hash=hash_token(token))
+        if user is None:
+            _unauthorized("the private token is not valid: it has expired or was revoked")
+        queries.touch_private_token(conn, id=user["token_id"])
+    return Asker(user, frozenset(user["token_scopes"]))
+
+
+def _by_access_token(token: str) -> Asker:
+    try:
+        claims = decode_token(token)
+        session_id = UUID(claims["sid"])
+    except ExpiredSignatureError:
+        _unauthorized("the access token has expired: refresh it, or sign in again with POST /v0/sessions")
+    except (PyJWTError, JWTExtendedException, KeyError, ValueError):
+        _unauthorized("the access token is not valid")
+    with connection() as conn:
+        user: Row | None = queries.user_by_session(conn, id=session_id)
+    if user is None:
+        _unauthorized("the session of this access token has ended: sign in again")
+    return Asker(user, frozenset(claims["scope"].split()), session_id)
+
+
+def _unauthorized(message: str) -> NoReturn:
+    refuse(401, message, headers=_CHALLENGE)

@@ -3,14 +3,13 @@
 import atexit
 import logging
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import Any
 
 import psycopg
 from flask import Flask, Response
 from psycopg_pool import PoolTimeout
 
-from app.api import accounts, devices, docs, health, history_query, readings
+from app.api import accounts, devices, docs, health, history_query, readings, sessions, tokens
 from app.auth import jwt
 from app.config import Config
 from app.errors import EnvelopedApi, envelope
@@ -19,7 +18,7 @@ from sql import open_pool
 
 log = logging.getLogger(__name__)
 
-_V0 = (accounts, devices, readings)
+_V0 = (accounts, devices, readings, sessions, tokens)
 _UNVERSIONED = ("v0", "v1", "healthz", "readyz", "openapi.json", "docs", "static")
 
 
@@ -35,7 +34,6 @@ def create_app(config: Config | None = None) -> Flask:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
         JWT_SECRET_KEY=config.secret_key,
-        JWT_ACCESS_TOKEN_EXPIRES=timedelta(days=1),
         MAX_CONTENT_LENGTH=10 * 1024 * 1024,
     )
     app.wsgi_app = _UnprefixedIsV0(app.wsgi_app)  # type: ignore[method-assign]

@@ -1,22 +1,21 @@
-"""Sign up and sign in."""
+"""Sign up, and look after one's account."""
 
 from typing import Any
 
 import psycopg
 from flask import Response
-from flask_jwt_extended import create_access_token
 from flask_smorest import Blueprint
 
 from app.api.respond import answer
 from app.auth import current_user, signed_in
 from app.database import connection
-from app.errors import invalid, not_found, refuse
-from app.passwords import hash_password, password_matches
-from app.schemas.accounts import Session, SignIn, SignUp, User
+from app.errors import invalid, not_found
+from app.passwords import hash_password
+from app.schemas.accounts import SignUp, User
 from app.wire.users import user_json
 from sql import DictConnection, queries
 
-blueprint = Blueprint("accounts", __name__, description="Accounts and sessions")
+blueprint = Blueprint("accounts", __name__, description="Accounts")
 
 
 @blueprint.post("/users")
@@ -48,19 +47,6 @@ def create_account(conn: DictConnection, *, password: str, **fields: Any) -> int
     except psycopg.errors.UniqueViolation as error:
         raise TakenError("email" if error.diag.constraint_name == "users_email_key" else "username") from None
     return user_id
-
-
-@blueprint.post("/sessions")
-@blueprint.arguments(SignIn)
-@blueprint.response(200, Session)
-@blueprint.alt_response(422, description="wrong username or password")
-def sign_in(fields: dict[str, str]) -> Response:
-    """Sign in by username or e-mail address."""
-    with connection() as conn:
-        user = queries.user_by_login(conn, login=fields["username"])
-    if not password_matches(user["password_hash"] if user else None, fields["password"]):
-        refuse(422, "wrong username or password", errors={"password": ["is wrong, or there is no such user"]})
-    return answer({"access_token": create_access_token(identity=str(user["id"]))})
 
 
 @blueprint.get("/me")

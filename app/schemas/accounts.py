@@ -34,12 +34,3 @@ class User(Schema):
     location = fields.Nested(Place, required=True)
     updated_at = time_field(required=True)
     email = fields.String(required=True, metadata={"description": "`[FILTERED]` for others"})
-
-
-class SignIn(Request):
-    username = fields.String(required=True, metadata={"description": "username or e-mail address", "example": "ada"})
-    password = fields.String(required=True, load_only=True)
-
-
-class Session(Schema):
-    access_token = fields.String(required=True, metadata={"description": "send as `Authorization: Bearer …`"})

@@ -15,3 +15,9 @@ class Request(Schema):
 def time_field(description: str = "", **kwargs: Any) -> fields.DateTime:
     about = {"description": description} if description else {}
     return fields.DateTime(metadata={"example": "2026-01-15T08:30:00Z", **about}, **kwargs)
+
+
+class Done(Schema):
+    """What was asked for has been done."""
+
+    message = fields.String(required=True, metadata={"example": "OK"})

@@ -1,0 +1,58 @@
+"""Sign in, refresh, sign out."""
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from app.api.respond import answer
+from app.auth import current_asker
+from app.database import connection
+from app.errors import refuse
+from app.passwords import password_matches
+from app.schemas.base import Done
+from app.schemas.sessions import Refresh, Session, SignIn
+from app.scopes import SCOPES
+from app.sessions import RefreshError, begin_session, find_refreshable, refresh_session
+from sql import queries
+
+blueprint = Blueprint("sessions", __name__, description="Sessions")
+
+
+@blueprint.post("/sessions")
+@blueprint.arguments(SignIn)
+@blueprint.response(200, Session)
+@blueprint.alt_response(422, description="wrong username or password")
+def sign_in(fields: dict[str, str]) -> Response:
+    """Sign in by username or e-mail address."""
+    with connection() as conn:
+        user = queries.user_by_login(conn, login=fields["username"])
+    if not password_matches(user["password_hash"] if user else None, fields["password"]):
+        refuse(422, "wrong username or password", errors={"password": ["is wrong, or there is no such user"]})
+    with connection() as conn:
+        return answer(begin_session(conn, user["id"], list(SCOPES)))
+
+
+@blueprint.post("/sessions/refresh")
+@blueprint.arguments(Refresh)
+@blueprint.response(200, Session)
+@blueprint.alt_response(401, description="the refresh token is not valid, or was used before")
+def refresh(fields: dict[str, str]) -> Response:
+    """Get a new access token, and a new refresh token in the place of this one."""
+    try:
+        with connection() as conn:
+            return answer(refresh_session(conn, find_refreshable(conn, fields["refresh_token"])))
+    except RefreshError:
+        refuse(401, "the refresh token is not valid, or was used before: sign in again with POST /v0/sessions")
+
+
+@blueprint.delete("/sessions")
+@blueprint.response(200, Done)
+@blueprint.alt_response(400, description="there is no session to end")
+@blueprint.alt_response(401, description="not signed in")
+def sign_out() -> Response:
+    """Sign out: end the session of this access token, and all its tokens."""
+    asker = current_asker()  # whatever its scopes, a token may end its own session
+    if asker is None or asker.session_id is None:
+        refuse(400, "there is no session to end: send the access token of one")
+    with connection() as conn:
+        queries.revoke_session(conn, id=asker.session_id)
+    return answer({"message": "OK"})

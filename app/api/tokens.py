@@ -1,0 +1,70 @@
+"""Private tokens: for a user's own programs, good for what they need."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from app.api.respond import answer
+from app.auth import PRIVATE_TOKEN_PREFIX, current_asker, signed_in
+from app.database import connection
+from app.errors import invalid, not_found, refuse
+from app.schemas.base import Done
+from app.schemas.tokens import MadeToken, NewToken, Token
+from ingestor.intake import hash_token
+from sql import queries
+
+blueprint = Blueprint("tokens", __name__, description="Private tokens")
+
+
+@blueprint.get("/me/tokens")
+@blueprint.response(200, Token(many=True))
+@blueprint.alt_response(401, description="not signed in")
+@signed_in
+def index() -> Response:
+    """List your private tokens, newest first; never the tokens themselves."""
+    with connection() as conn:
+        return answer(queries.private_tokens_of_user(conn, user_id=_user_id()))
+
+
+@blueprint.post("/me/tokens")
+@blueprint.arguments(NewToken)
+@blueprint.response(201, MadeToken)
+@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(403, description="the token would be good for more than the one you ask with")
+@blueprint.alt_response(422, description="a field is missing or malformed")
+@signed_in
+def create(fields: dict[str, Any]) -> Response:
+    """Make a private token; the answer is the only one that ever shows it."""
+    asker = current_asker()
+    excess = set(fields["scopes"]) - (asker.scopes if asker else set())
+    if excess:
+        refuse(403, f"your own token lacks {' '.join(sorted(excess))}, so it cannot make one that has it")
+    if fields["expires_at"] is not None and fields["expires_at"] <= datetime.now(UTC):
+        invalid(422, expires_at=f"{fields['expires_at']:%Y-%m-%dT%H:%M:%SZ} is in the past")
+    token = PRIVATE_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    fields["scopes"] = sorted(set(fields["scopes"]))
+    with connection() as conn:
+        made = queries.insert_private_token(conn, user_id=_user_id(), hash=hash_token(token), **fields)
+    return answer({**made, "token": token}, 201)
+
+
+@blueprint.delete("/me/tokens/<int:token_id>")
+@blueprint.response(200, Done)
+@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(404, description="you have no such token")
+@signed_in
+def revoke(token_id: int) -> Response:
+    """Revoke a private token: it is refused from the next request on."""
+    with connection() as conn:
+        if not queries.revoke_private_token(conn, id=token_id, user_id=_user_id()):
+            not_found("token", token_id)
+    return answer({"message": "OK"})
+
+
+def _user_id() -> int:
+    asker = current_asker()
+    assert asker is not None  # noqa: S101 - these views are for who is signed in
+    return int(asker.user["id"])

@@ -1,0 +1,46 @@
+"""What a token may be good for: the scopes, and which of them an operation asks for.
+
+A session of a sign-in and HTTP basic credentials hold every scope; private tokens and OAuth2 access tokens hold what
+they were made for. `app.auth.current_user` refuses a token that lacks the scope of the operation, so a view needs no
+word about scopes: its blueprint's line here says it, and an operation that differs has a line of its own.
+"""
+
+SCOPES = {
+    "devices:read": "See your private devices, their exact places, and what only their owner sees",
+    "devices:write": "Register, change and archive your devices",
+    "readings:read": "Read and export the readings of your private devices",
+    "readings:write": "Send and upload readings of your devices",
+    "account": "See and change your account, its tokens and applications",
+}
+ALL = frozenset(SCOPES)
+
+# Scope to read (GET, HEAD) and to write, by blueprint; or by operation, `blueprint.function`.
+_OF_OPERATIONS = {
+    "accounts": ("account", "account"),
+    "components": ("devices:read", "devices:write"),
+    "devices": ("devices:read", "devices:write"),
+    "experiments": ("devices:read", "devices:write"),
+    "exports": ("readings:read", "readings:read"),
+    "measurements": ("devices:read", "devices:write"),
+    "onboarding": ("devices:read", "devices:write"),
+    "readings": ("readings:read", "readings:write"),
+    "search": ("devices:read", "devices:read"),
+    "sensors": ("devices:read", "devices:write"),
+    "tags": ("devices:read", "devices:write"),
+    "tokens": ("account", "account"),
+    "users": ("devices:read", "account"),
+}
+
+
+def scope_of(method: str, endpoint: str) -> str | None:
+    """Return the scope that an operation asks for; None where no line names it: only an unlimited token will do."""
+    scopes = _OF_OPERATIONS.get(endpoint) or _OF_OPERATIONS.get(endpoint.rpartition(".")[0])
+    return scopes[method not in ("GET", "HEAD")] if scopes else None
+
+
+def takes_token_in_query(method: str, rule: str) -> bool:
+    """Whether an operation takes its token as `access_token=` too: where smartcitizen-node sends it.
+
+    Elsewhere it does not: addresses end in logs, histories and Referer headers.
+    """
+    return method == "POST" and rule == "/v0/devices/<int:device_id>/readings"

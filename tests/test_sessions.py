@@ -1,0 +1,217 @@
+"""Sessions and private tokens: what they open, and that nothing opens once they have ended."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from caller import PASSWORD, Caller
+from flask import Flask
+
+from app.scopes import scope_of
+from sql import DictConnection
+
+
+def sign_in(user: Caller) -> dict[str, str]:
+    """Sign in once more and return the new session's tokens."""
+    answer = user.post(
+        "/v0/sessions", {"username": user.user["username"], "password": PASSWORD}, headers={"Authorization": ""}
+    )
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json)
+
+
+def refresh(anybody: Caller, token: str) -> tuple[int, dict[str, str]]:
+    answer = anybody.post("/v0/sessions/refresh", {"refresh_token": token})
+    return answer.status_code, answer.json
+
+
+def opens(app: Flask, token: str) -> bool:
+    """Whether a bearer token is let in."""
+    status = Caller(app, token).get("/v0/me").status_code
+    assert status in (200, 401)
+    return status == 200
+
+
+@pytest.mark.parametrize("login", ["username", "email"])
+def test_sign_in_takes_the_username_or_the_address_in_any_case(user: Caller, app: Flask, login: str) -> None:
+    answer = user.post("/v0/sessions", {"username": user.user[login].upper(), "password": PASSWORD})
+
+    assert opens(app, answer.json["access_token"])
+
+
+def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(user: Caller, anybody: Caller) -> None:
+    wrong = anybody.post("/v0/sessions", {"username": user.user["username"], "password": "wrong"})
+    unknown = anybody.post("/v0/sessions", {"username": "nobody-of-that-name", "password": "wrong"})
+
+    assert (wrong.status_code, wrong.json) == (422, unknown.json)
+
+
+def test_http_basic_opens_what_a_session_does(user: Caller, anybody: Caller) -> None:
+    answer = anybody.get("/v0/me", auth=(user.user["username"], PASSWORD))
+
+    assert answer.json["username"] == user.user["username"]
+
+
+def test_a_wrong_password_is_refused_even_where_nobody_needs_one(user: Caller, anybody: Caller) -> None:
+    device = user.register_device()
+
+    answer = anybody.get(f"/v0/devices/{device['id']}", auth=(user.user["username"], "wrong"))
+
+    assert (answer.status_code, answer.json["id"]) == (401, "unauthorized")
+
+
+def test_no_answer_lets_a_browser_ask_for_a_password_to_keep(anybody: Caller) -> None:
+    assert anybody.get("/v0/me").headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_refreshed_session_has_a_new_access_token_and_a_new_refresh_token(user: Caller, app: Flask) -> None:
+    first = sign_in(user)
+
+    status, second = refresh(user, first["refresh_token"])
+
+    assert status == 200
+    assert second["refresh_token"] != first["refresh_token"]
+    assert opens(app, second["access_token"])
+
+
+def test_a_refresh_token_used_twice_ends_the_whole_session(user: Caller, app: Flask) -> None:
+    first = sign_in(user)
+    _, second = refresh(user, first["refresh_token"])
+
+    assert refresh(user, first["refresh_token"])[0] == 401
+    assert refresh(user, second["refresh_token"])[0] == 401
+    assert not opens(app, second["access_token"])
+
+
+@pytest.mark.parametrize("token", ["", "x", "not-a-uuid.secret", "0e3a9a5c-3f6e-4f0e-9d0a-3d6a9c1f2b3e.secret"])
+def test_what_is_no_refresh_token_refreshes_nothing(anybody: Caller, token: str) -> None:
+    assert refresh(anybody, token)[0] == 401
+
+
+def test_signing_out_ends_this_session_and_no_other(user: Caller, app: Flask) -> None:
+    gone, kept = sign_in(user), sign_in(user)
+
+    assert Caller(app, gone["access_token"]).delete("/v0/sessions").status_code == 200
+
+    assert not opens(app, gone["access_token"])
+    assert refresh(user, gone["refresh_token"])[0] == 401
+    assert opens(app, kept["access_token"])
+
+
+def test_an_expired_access_token_is_refused(user: Caller, app: Flask) -> None:
+    session = sign_in(user)
+    claims = jwt.decode(session["access_token"], app.config["JWT_SECRET_KEY"], algorithms=["HS256"])
+    claims["exp"] = datetime.now(UTC) - timedelta(seconds=1)
+
+    assert not opens(app, jwt.encode(claims, app.config["JWT_SECRET_KEY"], algorithm="HS256"))
+
+
+@pytest.mark.parametrize("key", ["", "another secret of more than 32 characters"])
+def test_an_access_token_that_we_did_not_sign_is_refused(user: Caller, app: Flask, key: str) -> None:
+    claims = jwt.decode(sign_in(user)["access_token"], app.config["JWT_SECRET_KEY"], algorithms=["HS256"])
+
+    assert not opens(app, jwt.encode(claims, key, algorithm="HS256" if key else "none"))
+
+
+def make_token(user: Caller, **fields: object) -> dict[str, object]:
+    answer = user.post("/v0/me/tokens", {"name": "night job", "scopes": ["account"], **fields})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json)
+
+
+def test_a_private_token_is_shown_once_and_kept_as_a_hash(user: Caller, app: Flask, conn: DictConnection) -> None:
+    made = make_token(user)
+
+    assert opens(app, str(made["token"]))
+    assert str(made["token"]) not in user.get("/v0/me/tokens").text
+    row = conn.execute("SELECT private_tokens::text AS text FROM private_tokens WHERE id = %s", [made["id"]]).fetchone()
+    assert row is not None
+    assert str(made["token"]).removeprefix("almanac_") not in row["text"]
+
+
+def test_the_list_of_private_tokens_tells_when_each_was_used(user: Caller, app: Flask) -> None:
+    made = make_token(user)
+    [unused] = user.get("/v0/me/tokens").json
+
+    opens(app, str(made["token"]))
+
+    [used] = user.get("/v0/me/tokens").json
+    assert unused["last_used_at"] is None
+    assert used == {**unused, "last_used_at": used["last_used_at"]}
+    assert used["last_used_at"] is not None
+
+
+def test_a_revoked_token_is_refused(user: Caller, app: Flask) -> None:
+    made = make_token(user)
+
+    assert user.delete(f"/v0/me/tokens/{made['id']}").status_code == 200
+
+    assert not opens(app, str(made["token"]))
+    assert user.get("/v0/me/tokens").json == []
+
+
+def test_nobody_revokes_anothers_token(user: Caller, new_user: Callable[..., Caller], app: Flask) -> None:
+    made = make_token(user)
+
+    assert new_user().delete(f"/v0/me/tokens/{made['id']}").status_code == 404
+    assert opens(app, str(made["token"]))
+
+
+def test_an_expired_private_token_is_refused(user: Caller, app: Flask, conn: DictConnection) -> None:
+    made = make_token(user, expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    assert opens(app, str(made["token"]))
+
+    conn.execute("UPDATE private_tokens SET expires_at = now() WHERE id = %s", [made["id"]])
+
+    assert not opens(app, str(made["token"]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scopes": []},
+        {"scopes": ["root"]},
+        {"name": ""},
+        {"expires_at": "2020-01-01T00:00:00Z"},
+        {"expires_at": "soon"},
+    ],
+)
+def test_a_token_that_makes_no_sense_is_not_made(user: Caller, fields: dict[str, object]) -> None:
+    answer = user.post("/v0/me/tokens", {"name": "night job", "scopes": ["account"], **fields})
+
+    assert answer.status_code == 422
+    assert next(iter(fields)) in answer.json["errors"]
+
+
+def test_a_token_is_good_for_its_scopes_alone(user: Caller, app: Flask) -> None:
+    reader = Caller(app, str(make_token(user, scopes=["devices:read"])["token"]))
+    device = user.register_device(is_private=True)
+
+    assert reader.get(f"/v0/devices/{device['id']}").status_code == 200
+    refused = reader.post("/v0/devices", {"name": "Balcony"})
+    assert (refused.status_code, refused.json["id"]) == (403, "forbidden")
+    assert "devices:write" in refused.json["message"]
+    assert 'error="insufficient_scope", scope="devices:write"' in refused.headers["WWW-Authenticate"]
+
+
+def test_a_token_cannot_make_one_that_is_good_for_more(user: Caller, app: Flask) -> None:
+    modest = Caller(app, str(make_token(user, scopes=["account"])["token"]))
+
+    answer = modest.post("/v0/me/tokens", {"name": "greedy", "scopes": ["account", "devices:write"]})
+
+    assert answer.status_code == 403
+
+
+def test_a_token_in_an_address_is_taken_for_sending_readings_only(user: Caller, anybody: Caller) -> None:
+    token = make_token(user, scopes=["account"])["token"]
+
+    assert anybody.get(f"/v0/me?access_token={token}").status_code == 401
+
+
+def test_every_blueprint_says_which_scopes_it_asks_for(app: Flask) -> None:
+    open_to_all = {"api-docs", "docs", "health", "sessions", "static"}
+    views = {rule.endpoint for rule in app.url_map.iter_rules()}
+
+    nameless = {view for view in views if scope_of("GET", view) is None and view.partition(".")[0] not in open_to_all}
+    assert nameless == set(), "give these a line in app/scopes.py"
