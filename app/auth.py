@@ -18,11 +18,13 @@ from uuid import UUID
 from flask import g, request
 from flask_jwt_extended import JWTManager, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_smorest import Blueprint
 from jwt import ExpiredSignatureError, PyJWTError
 from werkzeug.exceptions import HTTPException
 
 from app.database import connection
 from app.errors import refuse
+from app.openapi import SIGNED_IN
 from app.passwords import password_matches
 from app.scopes import ALL, scope_of, takes_token_in_query
 from ingestor.intake import hash_token
@@ -79,7 +81,7 @@ def current_asker() -> Asker | None:
 
 
 def signed_in(view: Callable[P, T]) -> Callable[P, T]:
-    """Let a view be called by a user only; others get 401."""
+    """Let a view be called by a user only; others get 401. The OpenAPI document says so too."""
 
     @wraps(view)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -87,7 +89,8 @@ def signed_in(view: Callable[P, T]) -> Callable[P, T]:
             _unauthorized("sign in: send a bearer token or HTTP basic credentials")
         return view(*args, **kwargs)
 
-    return wrapped
+    documented: Callable[P, T] = Blueprint.doc(security=SIGNED_IN)(wrapped)
+    return documented
 
 
 def _identify() -> Asker | None:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import psycopg
-from flask import Flask, Response
+from flask import Flask, Response, request
 from psycopg_pool import PoolTimeout
+from werkzeug.routing import IntegerConverter, Map
 
 from app.api import accounts, devices, docs, health, history_query, readings, sessions, tokens
 from app.auth import jwt
 from app.config import Config
-from app.errors import EnvelopedApi, envelope
+from app.errors import EnvelopedApi, envelope, refuse
 from app.jobs.queue import open_queue
+from app.openapi import INFO, Conventions
 from sql import open_pool
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or Config.from_env()
     app = Flask(__name__)
     app.url_map.strict_slashes = False  # official clients append a slash
+    app.url_map.converters["int"] = _IdConverter
     app.config.update(
         API_TITLE="Almanac",
         API_VERSION="v0",
@@ -46,14 +49,22 @@ def create_app(config: Config | None = None) -> Flask:
     for error in (PoolTimeout, psycopg.OperationalError):
         app.register_error_handler(error, _database_away)
     app.register_error_handler(Exception, _unexpected)
+    app.before_request(_refuse_nul)
 
-    api = EnvelopedApi(app)
+    api = EnvelopedApi(app, spec_kwargs={"info": INFO, "servers": [{"url": "/"}], "extra_plugins": [Conventions()]})
     history_query.register_fields(api)
     for module in _V0:
         api.register_blueprint(module.blueprint, url_prefix="/v0")
     api.register_blueprint(health.blueprint, url_prefix="/")
     app.register_blueprint(docs.blueprint)
     return app
+
+
+class _IdConverter(IntegerConverter):
+    """A number in a path is an id; what no id can be is no path of ours."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, min=1, max=2**31 - 1)
 
 
 class _UnprefixedIsV0:
@@ -67,6 +78,11 @@ class _UnprefixedIsV0:
         if path.split("/")[1:2] and path.split("/")[1] not in _UNVERSIONED:
             environ["PATH_INFO"] = "/v0" + path
         return self._wsgi_app(environ, start_response)
+
+
+def _refuse_nul() -> None:
+    if "\0" in request.path:
+        refuse(404, "no path holds a NUL character")
 
 
 def _database_away(error: Exception) -> Response:

@@ -109,7 +109,9 @@ class HistoryQuery(Request):
     localtimes = FlagField(load_default=False, metadata={"description": "write times with the offset of `tz`"})
     raw = FlagField(load_default=False, metadata={"description": "values as received, not processed"})
     limit = fields.Integer(
-        load_default=None, validate=validate.Range(1), metadata={"description": "the newest so many buckets"}
+        load_default=None,
+        validate=validate.Range(1),
+        metadata={"description": "the newest so many buckets", "example": 100},
     )
     all_intervals = FlagField(
         load_default=False, metadata={"description": "empty buckets too, from a rollup of 10m up"}
@@ -179,5 +181,6 @@ class Question(NamedTuple):
 
 def register_fields(api: Api) -> None:
     """Tell the OpenAPI document what our fields look like on the wire."""
-    for field in (TimeField, DurationField, FunctionsField, ZoneField, FlagField, ListField):
+    for field in (TimeField, DurationField, FunctionsField, ZoneField, ListField):
         api.register_field(field, "string", None)
+    api.register_field(FlagField, "boolean", None)

@@ -1,0 +1,93 @@
+"""What all operations of the OpenAPI document share: who may call them, how they refuse, what their paths hold."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from apispec import BasePlugin
+from werkzeug.routing import Rule
+
+from app.scopes import scope_of
+
+# Ways to sign in; app.auth.signed_in says of its operations that one of them is needed. Elsewhere who signs in may
+# see more.
+SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"basic": []}]
+
+INFO = {
+    "description": "A path without a version means `/v0`. Every error has the shape `Error`. Times are UTC in seconds.",
+    "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
+}
+
+_SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "the access token that POST /v0/sessions gives, or a private token of the named scope",
+    },
+    "basic": {"type": "http", "scheme": "basic", "description": "username or e-mail address, and password"},
+}
+
+_PATH_PARAMETERS = {
+    "device_id": ("the device's id", 1),
+    "token_id": ("the private token's id", 1),
+}
+
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+
+class Conventions(BasePlugin):
+    """Completes each operation by the same rules; what a view says of itself stays as it is."""
+
+    def init_spec(self, spec: Any) -> None:
+        super().init_spec(spec)
+        for name, scheme in _SECURITY_SCHEMES.items():
+            spec.components.security_scheme(name, scheme)
+
+    def path_helper(  # type: ignore[override]
+        self, operations: dict[str, Any], parameters: list[dict[str, Any]], rule: Rule, **kwargs: Any
+    ) -> None:
+        for parameter in parameters:
+            description, example = _PATH_PARAMETERS.get(parameter["name"], (None, None))
+            if description:
+                parameter.setdefault("description", description)
+                parameter.setdefault("example", example)
+        for method, operation in operations.items():
+            name = rule.endpoint.replace(".", "_")
+            operation.setdefault("operationId", name if len(operations) == 1 else f"{name}_{method}")
+            responses = operation["responses"]
+            signed_in = "security" in operation
+            if signed_in:
+                responses.setdefault(401, {"description": "not signed in"})
+            scope = scope_of(method.upper(), rule.endpoint)
+            ways = [{"bearer": [scope] if scope else []}, {"basic": []}]
+            operation["security"] = ways if signed_in else [{}, *ways]
+            if "requestBody" in operation:
+                responses.setdefault(400, {"description": "the body cannot be read"})
+            if parameters:
+                responses.setdefault(404, {"description": "there is no such thing"})
+
+    def operation_helper(self, operations: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]
+        for operation in operations.values():
+            _spell_out_errors(operation["responses"])
+            _describe_query(operation.get("parameters", ()))
+
+
+def _spell_out_errors(responses: dict[int | str, Any]) -> None:
+    for status, response in responses.items():
+        if isinstance(response, dict) and "$ref" not in response and status != "default" and int(status) >= 400:
+            response.setdefault("content", _ERROR)
+
+
+def _describe_query(parameters: Iterable[dict[str, Any]]) -> None:
+    """A parameter is left out, never null; its example belongs to it and not to its schema."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        if isinstance(schema.get("type"), list):
+            schema["type"] = next(kind for kind in schema["type"] if kind != "null")
+        if "enum" in schema:
+            schema["enum"] = [value for value in schema["enum"] if value is not None]
+        if schema.get("default", ...) is None:
+            del schema["default"]
+        examples = [schema.pop("example", None), *schema.get("enum", ()), schema.get("type") == "boolean" or None]
+        example = next((example for example in examples if example is not None), None)
+        if example is not None:
+            parameter.setdefault("example", example)
