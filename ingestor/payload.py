@@ -164,7 +164,7 @@ def _read_raw(payload: bytes, into: Readings) -> None:
             time_text = value.decode("ascii", "replace")
         else:
             values.append((int(key), value.decode("ascii", "replace")))
-    if not values:
+    if not values and time_text is None:
         return
     time = _time_of(time_text, text.decode("ascii", "replace"), into)
     if time is not None:

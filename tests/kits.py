@@ -5,15 +5,18 @@ from conftest import RunningBroker
 from paho.mqtt.enums import CallbackAPIVersion
 
 
-def publish(broker: RunningBroker, token: str, topic: str, *payloads: bytes, qos: int = 1) -> None:
-    """Publish as a kit does, with its token as client id, and return when the broker has it all."""
+def publish(broker: RunningBroker, token: str, kind: str, *payloads: bytes, qos: int = 1, topic: str = "") -> None:
+    """Publish as a kit does, with its token as client id, and return when the broker has it all.
+
+    The topic is the token's own of that kind, unless another is given.
+    """
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=token)
     host, port = broker.kit_url.removeprefix("mqtt://").split(":")
     client.connect(host, int(port))
     client.loop_start()
     try:
         for payload in payloads:
-            client.publish(f"device/sck/{token}/{topic}", payload, qos=qos).wait_for_publish(10)
+            client.publish(topic or f"device/sck/{token}/{kind}", payload, qos=qos).wait_for_publish(10)
     finally:
         client.disconnect()
         client.loop_stop()

@@ -1,0 +1,167 @@
+"""What devices send, read into readings: the grammar of the kits, the JSON of the others, and everything else."""
+
+import json
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestor.payload import Kind, Reason, parse_object, parse_readings, parse_topic
+
+TIME = datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
+EXAMPLE = b"{t:2026-01-15T08:30:00Z,55:21.4,56:48,10:97}"
+
+times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+    lambda time: time.replace(microsecond=0)
+)
+ids = st.integers(1, 9999)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def iso(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_the_raw_example_is_read() -> None:
+    datapoints, flaws = parse_readings(Kind.RAW, EXAMPLE)
+
+    assert (datapoints, flaws) == ([(55, TIME, 21.4), (56, TIME, 48.0), (10, TIME, 97.0)], [])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"  {t:2026-01-15T08:30:00Z,55:21.4}\n",
+        b"{ 55 : 21.4, t :2026-01-15T08:30:00Z , }",
+        b"{t:2026-01-15T08:30:00Z 55:21.4 56:null}",
+        b"{t:2025-01-01T00:00:00Z,55:21.4,t:2026-01-15T08:30:00Z}",
+    ],
+    ids=["blanks around it", "time last, blanks, a comma too many", "no commas, null dropped", "the last time wins"],
+)
+def test_what_the_grammar_allows_is_read(payload: bytes) -> None:
+    assert parse_readings(Kind.RAW, payload) == ([(55, TIME, 21.4)], [])
+
+
+@given(times, st.dictionaries(ids, numbers))
+def test_any_numbers_of_any_sensors_are_read_back_from_a_raw_payload(time: datetime, values: dict[int, float]) -> None:
+    pairs = "".join(f",{sensor}:{value!r}" for sensor, value in values.items())
+
+    datapoints, flaws = parse_readings(Kind.RAW, f"{{t:{iso(time)}{pairs}}}".encode())
+
+    assert (datapoints, flaws) == ([(sensor, time, value) for sensor, value in values.items()], [])
+
+
+@given(times, st.dictionaries(ids | st.text(), numbers))
+def test_any_numbers_of_any_sensors_are_read_back_from_json(time: datetime, values: dict[int | str, float]) -> None:
+    sensors = [{"id": sensor, "value": value} for sensor, value in values.items()]
+    payload = json.dumps({"data": [{"recorded_at": iso(time), "sensors": sensors}]}).encode()
+
+    datapoints, flaws = parse_readings(Kind.JSON, payload)
+
+    assert (datapoints, flaws) == ([(sensor, time, value) for sensor, value in values.items()], [])
+
+
+@pytest.mark.parametrize("kind", [Kind.JSON, Kind.RAW])
+@given(payload=st.binary() | st.text().map(str.encode) | st.text("{}t:,.-0123456789Z \n").map(str.encode))
+def test_no_bytes_make_the_reader_fail(kind: Kind, payload: bytes) -> None:
+    datapoints, flaws = parse_readings(kind, payload)
+
+    assert all(math.isfinite(point.raw) for point in datapoints)
+    assert all(flaw.detail for flaw in flaws)
+
+
+@pytest.mark.parametrize("printed", ["nan", "inf", "-inf", "ovf", "1e999"])
+def test_a_value_that_is_no_number_costs_none_of_its_neighbours(printed: str) -> None:
+    datapoints, flaws = parse_readings(Kind.RAW, EXAMPLE.replace(b"48", printed.encode()))
+
+    assert [point.sensor for point in datapoints] == [55, 10]
+    assert [(flaw.reason, json.loads(flaw.item)["sensors"]) for flaw in flaws] == [
+        (Reason.NOT_A_NUMBER, [{"id": 56, "value": printed}])
+    ]
+
+
+def test_nan_as_c_prints_it_costs_none_of_its_neighbours_in_json() -> None:
+    payload = (
+        b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"id":55,"value":NaN},{"id":56,"value":48}]}]}'
+    )
+
+    datapoints, flaws = parse_readings(Kind.JSON, payload)
+
+    assert (datapoints, [flaw.reason for flaw in flaws]) == ([(56, TIME, 48.0)], [Reason.NOT_A_NUMBER])
+
+
+def test_a_flaw_can_be_read_again_as_the_reading_it_was() -> None:
+    _, (flaw,) = parse_readings(Kind.RAW, EXAMPLE.replace(b"48", b"ovf"))
+
+    mended = b'{"data":[' + flaw.item.replace(b'"ovf"', b"48") + b"]}"
+
+    assert parse_readings(Kind.JSON, mended) == ([(56, TIME, 48.0)], [])
+
+
+def test_a_time_that_swallowed_the_values_is_kept_aside() -> None:
+    datapoints, flaws = parse_readings(Kind.RAW, b"{t:2026-01-15T08:30:00Z;55=21.4}")
+
+    assert (datapoints, [flaw.reason for flaw in flaws]) == ([], [Reason.IMPOSSIBLE_TIME])
+
+
+@pytest.mark.parametrize("value", ["21.4", 21.4, " 21.4 "])
+def test_a_number_may_come_as_text(value: object) -> None:
+    payload = json.dumps({"data": [{"recorded_at": iso(TIME), "sensors": [{"id": "55", "value": value}]}]}).encode()
+
+    assert parse_readings(Kind.JSON, payload).datapoints == [("55", TIME, 21.4)]
+
+
+@pytest.mark.parametrize("value", [True, "1_0", "", [], {}, "0x1f"])
+def test_what_python_alone_takes_for_a_number_is_none(value: object) -> None:
+    payload = json.dumps({"data": [{"recorded_at": iso(TIME), "sensors": [{"id": 55, "value": value}]}]}).encode()
+
+    datapoints, flaws = parse_readings(Kind.JSON, payload)
+
+    assert (datapoints, [flaw.reason for flaw in flaws]) == ([], [Reason.NOT_A_NUMBER])
+
+
+@pytest.mark.parametrize(
+    ("recorded_at", "reason"),
+    [
+        (None, Reason.NO_TIME),
+        ("", Reason.NO_TIME),
+        ([], Reason.NO_TIME),
+        ("yesterday", Reason.IMPOSSIBLE_TIME),
+        ("2026-13-01", Reason.IMPOSSIBLE_TIME),
+    ],
+)
+def test_a_reading_without_a_time_costs_none_of_its_neighbours(recorded_at: object, reason: Reason) -> None:
+    sensors = [{"id": 55, "value": 21.4}]
+    data = [{"recorded_at": recorded_at, "sensors": sensors}, {"recorded_at": iso(TIME), "sensors": sensors}]
+
+    datapoints, flaws = parse_readings(Kind.JSON, json.dumps({"data": data}).encode())
+
+    assert (datapoints, [flaw.reason for flaw in flaws]) == ([(55, TIME, 21.4)], [reason])
+
+
+def test_nesting_deeper_than_the_reader_goes_is_unreadable() -> None:
+    payload = b'{"data":' + b"[" * 100_000
+
+    assert [flaw.reason for flaw in parse_readings(Kind.JSON, payload).flaws] == [Reason.UNREADABLE]
+
+
+@pytest.mark.parametrize("kind", ["readings", "readings/raw", "info", "hello"])
+@pytest.mark.parametrize("token", ["a1b2c3", "raw", "info", "readings", "inventory", "hello"])
+def test_a_token_is_found_by_its_position_whatever_it_says(kind: str, token: str) -> None:
+    topic = parse_topic(f"device/sck/{token}/{kind}")
+
+    assert topic == (Kind(kind), token, f"device/sck/+/{kind}")
+
+
+@pytest.mark.parametrize(
+    "topic", ["device/sck/a/b/readings", "device/sck//readings", "device/sck/a/raw", "a/readings", ""]
+)
+def test_other_topics_are_not_ours(topic: str) -> None:
+    assert parse_topic(topic) is None
+
+
+@pytest.mark.parametrize("payload", [b"[1]", b"7", b"{", b"\xff", b""])
+def test_what_is_no_json_object_is_none(payload: bytes) -> None:
+    assert parse_object(payload) is None
