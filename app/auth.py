@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException
 from app.database import connection
 from app.errors import refuse
 from app.openapi import SIGNED_IN
-from app.passwords import password_matches
+from app.passwords import hash_password, outdated, password_matches
 from app.scopes import ALL, scope_of, takes_token_in_query
 from ingestor.intake import hash_token
 from sql import Row, queries
@@ -105,10 +105,21 @@ def _identify() -> Asker | None:
     return _by_private_token(token) if token.startswith(PRIVATE_TOKEN_PREFIX) else _by_access_token(token)
 
 
-def _by_password(login: str, password: str) -> Asker:
+def user_by_password(login: str, password: str) -> Row | None:
+    """Return the user of these credentials, or None; nobody can tell from the time whether there is such a user."""
     with connection() as conn:
-        user: Row | None = queries.user_by_login(conn, login=login)
+        user: Row | None = queries.user_by_login(conn, login=login.replace("\0", ""))
     if not password_matches(user["password_hash"] if user else None, password) or user is None:
+        return None
+    if outdated(user["password_hash"]):
+        with connection() as conn:
+            queries.set_password_hash(conn, id=user["id"], password_hash=hash_password(password))
+    return user
+
+
+def _by_password(login: str, password: str) -> Asker:
+    user = user_by_password(login, password)
+    if user is None:
         _unauthorized("wrong username or password")
     return Asker(user, ALL)
 

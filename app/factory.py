@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from psycopg_pool import PoolTimeout
 from werkzeug.routing import IntegerConverter, Map
 
-from app.api import accounts, devices, docs, health, history_query, readings, sessions, tokens
+from app.api import accounts, devices, docs, health, history_query, password_resets, readings, sessions, tokens
 from app.auth import jwt
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
@@ -20,7 +20,7 @@ from sql import open_pool
 
 log = logging.getLogger(__name__)
 
-_V0 = (accounts, devices, readings, sessions, tokens)
+_V0 = (accounts, devices, password_resets, readings, sessions, tokens)
 _UNVERSIONED = ("v0", "v1", "healthz", "readyz", "openapi.json", "docs", "static")
 
 

@@ -28,6 +28,8 @@ _SECURITY_SCHEMES = {
 
 _PATH_PARAMETERS = {
     "device_id": ("the device's id", 1),
+    "id_or_username": ("the user's id or username", "ada"),
+    "token": ("what the mailed link ends with", "3QbXk0xL1oP2…"),
     "token_id": ("the private token's id", 1),
 }
 

@@ -1,4 +1,4 @@
-"""Keep and check passwords: Argon2id."""
+"""Choose, keep and check passwords: Argon2id."""
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -21,3 +21,18 @@ def password_matches(password_hash: str | None, password: str) -> bool:
     except VerificationError:
         return False
     return password_hash is not None
+
+
+def outdated(password_hash: str) -> bool:
+    """Whether a hash was made with less work than we ask for now: then make a new one, the password being at hand."""
+    return _HASHER.check_needs_rehash(password_hash)
+
+
+def weakness(password: str, username: str, email: str) -> str | None:
+    """Return why a password is too easy to guess for this account, or None; its length is the schema's to check."""
+    lowered = password.lower()
+    for what, name in (("username", username), ("e-mail address", email), ("e-mail address", email.partition("@")[0])):
+        name = name.lower().removeprefix("@")
+        if len(name) >= 3 and (name in lowered or lowered in name):
+            return f"is too easy to guess: it resembles your {what}"
+    return None

@@ -19,3 +19,91 @@ WHERE (lower(username) = lower(:login) OR lower(email) = lower(:login)) AND arch
 -- name: set_role(id, role)!
 -- Make an account a citizen's, a researcher's or an admin's.
 UPDATE users SET role = :role, updated_at = now() WHERE id = :id;
+
+-- name: user_by_name(id, username)^
+-- The account of an id or a username, in any case, that is not archived.
+SELECT *
+FROM users
+WHERE (id = :id::integer OR lower(username) = lower(:username)) AND archived_at IS NULL
+ORDER BY id = :id::integer DESC NULLS LAST
+LIMIT 1;
+
+-- name: archived_user_by_name(id, username)^
+-- The account of an id or a username, in any case, that is in the trash.
+SELECT *
+FROM users
+WHERE (id = :id::integer OR lower(username) = lower(:username)) AND archived_at IS NOT NULL
+ORDER BY id = :id::integer DESC NULLS LAST
+LIMIT 1;
+
+-- name: update_user(id, username, email, role, city, country_code, url)!
+-- Describe an account anew; unique violations name users_username_key or users_email_key.
+UPDATE users
+SET
+    username = :username,
+    email = :email,
+    role = :role,
+    city = :city,
+    country_code = :country_code,
+    url = :url,
+    updated_at = now()
+WHERE id = :id AND archived_at IS NULL;
+
+-- name: set_password_hash(id, password_hash)!
+-- Give an account another password, or its password another hash.
+UPDATE users SET password_hash = :password_hash WHERE id = :id;
+
+-- name: archive_user(id)!
+-- Put an account in the trash, for 30 days.
+UPDATE users SET archived_at = now() WHERE id = :id AND archived_at IS NULL;
+
+-- name: archive_devices_of_user(user_id)!
+-- Archive what an account owns; in the transaction of archive_user, so that both have the same time.
+UPDATE devices SET archived_at = now() WHERE owner_id = :user_id AND archived_at IS NULL;
+
+-- name: restore_devices_of_user(user_id)!
+-- Bring back the devices that were archived together with their owner; before restore_user.
+UPDATE devices AS d
+SET archived_at = NULL
+FROM users AS u
+WHERE u.id = :user_id AND d.owner_id = u.id AND d.archived_at = u.archived_at;
+
+-- name: restore_user(id)!
+-- Bring an account back from the trash.
+UPDATE users SET archived_at = NULL WHERE id = :id;
+
+-- name: users_to_purge()
+-- Accounts that have been in the trash for 30 days and own no device any more, oldest first.
+SELECT u.id
+FROM users AS u
+WHERE
+    u.archived_at < now() - interval '30 days'
+    AND NOT EXISTS (SELECT FROM devices AS d WHERE d.owner_id = u.id)
+ORDER BY u.archived_at;
+
+-- name: delete_user(id)!
+-- Delete an account for good, and what belongs to nobody but it.
+DELETE FROM users WHERE id = :id AND archived_at < now() - interval '30 days';
+
+-- name: insert_password_reset(hash, user_id)!
+-- Let whoever has this token set a new password, for an hour.
+INSERT INTO password_resets (hash, user_id, expires_at) VALUES (:hash, :user_id, now() + interval '1 hour');
+
+-- name: user_by_password_reset(hash)^
+-- Whose password may be set with this token.
+SELECT u.*
+FROM password_resets AS r
+JOIN users AS u ON u.id = r.user_id
+WHERE r.hash = :hash AND r.expires_at > now() AND u.archived_at IS NULL;
+
+-- name: delete_password_reset(hash)!
+-- Use up a token; 0 rows: somebody was faster.
+DELETE FROM password_resets WHERE hash = :hash AND expires_at > now();
+
+-- name: delete_password_resets_of_user(user_id)!
+-- Make every other token of the account useless.
+DELETE FROM password_resets WHERE user_id = :user_id;
+
+-- name: delete_old_password_resets()!
+-- Drop the tokens that have expired.
+DELETE FROM password_resets WHERE expires_at < now();

@@ -1,19 +1,25 @@
 """Sign up, and look after one's account."""
 
+import logging
 from typing import Any
 
-import psycopg
 from flask import Response
 from flask_smorest import Blueprint
+from redis import RedisError
 
+from app.accounts import FieldError, archive_account, change_account, create_account, restore_account
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import current_asker, current_user, signed_in
 from app.database import connection
-from app.errors import invalid, not_found
-from app.passwords import hash_password
-from app.schemas.accounts import SignUp, User
+from app.errors import invalid, not_found, refuse
+from app.mail import send_later
+from app.policy import is_admin, may_change_user, require_admin
+from app.schemas.accounts import SignUp, User, UserChanges
+from app.schemas.base import Done
 from app.wire.users import user_json
-from sql import DictConnection, queries
+from sql import DictConnection, Row, queries
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("accounts", __name__, description="Accounts")
 
@@ -24,37 +30,135 @@ blueprint = Blueprint("accounts", __name__, description="Accounts")
 @blueprint.alt_response(422, description="a field is missing, malformed or taken")
 def sign_up(fields: dict[str, Any]) -> Response:
     """Sign up."""
+    _keep_role_to_admins(fields)
     with connection() as conn:
         try:
-            user_id = create_account(conn, role="citizen", **fields)
-        except TakenError as error:
-            invalid(422, **{error.field: "is taken"})
-        return answer(user_json(queries.user_by_id(conn, id=user_id), own=True), 201)
-
-
-class TakenError(ValueError):
-    """Another account has this username or e-mail address."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(f"another account has this {field}")
-        self.field = field
-
-
-def create_account(conn: DictConnection, *, password: str, **fields: Any) -> int:
-    """Make an account from the fields of SignUp and a role, and return its id. Raises TakenError."""
+            user_id = create_account(conn, **fields)
+        except FieldError as error:
+            invalid(422, **{error.field: error.reason})
+        user = queries.user_by_id(conn, id=user_id)
     try:
-        user_id: int = queries.insert_user(conn, password_hash=hash_password(password), **fields)
-    except psycopg.errors.UniqueViolation as error:
-        raise TakenError("email" if error.diag.constraint_name == "users_email_key" else "username") from None
-    return user_id
+        send_later("welcome", user["email"], username=user["username"])
+    except RedisError:
+        log.exception("no welcome mail", extra={"user_id": user_id})  # the account is there, and that is what counts
+    return answer(user_json(user, own=True), 201)
 
 
 @blueprint.get("/me")
 @blueprint.response(200, User)
+@blueprint.alt_response(401, description="not signed in")
 @signed_in
 def me() -> Response:
     """Show the signed-in user."""
-    user = current_user()
+    return answer(user_json(_myself(), own=True))
+
+
+@blueprint.route("/me", methods=["PATCH", "PUT"])
+@blueprint.arguments(UserChanges)
+@blueprint.response(200, User)
+@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(422, description="a field is malformed or taken")
+@signed_in
+def change_me(fields: dict[str, Any]) -> Response:
+    """Change your account; what is not sent stays. A new password ends your other sessions."""
+    return _change(_myself(), fields)
+
+
+@blueprint.delete("/me")
+@blueprint.response(200, Done)
+@blueprint.alt_response(401, description="not signed in")
+@signed_in
+def archive_me() -> Response:
+    """Close your account: it and its devices are hidden at once, and deleted after 30 days."""
+    return _archive(_myself())
+
+
+@blueprint.route("/users/<id_or_username>", methods=["PATCH", "PUT"])
+@blueprint.arguments(UserChanges)
+@blueprint.response(200, User)
+@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(403, description="it is not your account")
+@blueprint.alt_response(404, description="there is no such user")
+@blueprint.alt_response(422, description="a field is malformed or taken")
+@signed_in
+def change_user(fields: dict[str, Any], id_or_username: str) -> Response:
+    """Change an account: your own, or as an admin anybody's."""
+    return _change(_changeable(id_or_username), fields)
+
+
+@blueprint.delete("/users/<id_or_username>")
+@blueprint.response(200, Done)
+@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(403, description="it is not your account")
+@blueprint.alt_response(404, description="there is no such user")
+@signed_in
+def archive_user(id_or_username: str) -> Response:
+    """Close an account, your own or as an admin anybody's: it and its devices are hidden, and deleted after 30 days."""
+    return _archive(_changeable(id_or_username))
+
+
+@blueprint.post("/users/<id_or_username>/restore")
+@blueprint.response(200, User)
+@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(403, description="you are no admin")
+@blueprint.alt_response(404, description="there is no such user in the trash")
+@signed_in
+def restore_user(id_or_username: str) -> Response:
+    """Bring back an account that was closed less than 30 days ago, with its devices."""
+    require_admin()
+    with connection() as conn:
+        user = queries.archived_user_by_name(conn, **_named(id_or_username))
+        if user is None:
+            not_found("closed account", id_or_username)
+        restore_account(conn, user["id"])
+        return answer(user_json(queries.user_by_id(conn, id=user["id"]), own=True))
+
+
+def find_user(conn: DictConnection, id_or_username: str) -> Row:
+    """Return the account of an id or a username; answer 404 where there is none, or it is closed."""
+    user: Row | None = queries.user_by_name(conn, **_named(id_or_username))
     if user is None:
-        not_found("user", "signed in")
-    return answer(user_json(user, own=True))
+        not_found("user", id_or_username)
+    return user
+
+
+def _named(id_or_username: str) -> Row:
+    is_id = id_or_username.isascii() and id_or_username.isdecimal() and len(id_or_username) < 10
+    return {"id": int(id_or_username) if is_id else None, "username": id_or_username.replace("\0", "")}
+
+
+def _changeable(id_or_username: str) -> Row:
+    with connection() as conn:
+        user = find_user(conn, id_or_username)
+    if not may_change_user(user["id"]):
+        refuse(403, f"{user['username']} is not your account")
+    return user
+
+
+def _myself() -> Row:
+    user = current_user()
+    assert user is not None  # noqa: S101 - these views are for who is signed in
+    return user
+
+
+def _keep_role_to_admins(fields: dict[str, Any]) -> None:
+    """Drop the role that somebody else sends: clients send back all that they got."""
+    if "role" in fields and not is_admin():
+        del fields["role"]
+
+
+def _change(user: Row, fields: dict[str, Any]) -> Response:
+    _keep_role_to_admins(fields)
+    asker = current_asker()
+    with connection() as conn:
+        try:
+            change_account(conn, user, fields, asker.session_id if asker else None)
+        except FieldError as error:
+            invalid(422, **{error.field: error.reason})
+        return answer(user_json(queries.user_by_id(conn, id=user["id"]), own=True))
+
+
+def _archive(user: Row) -> Response:
+    with connection() as conn:
+        archive_account(conn, user["id"])
+    return answer({"message": "OK"})

@@ -4,10 +4,9 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.respond import answer
-from app.auth import current_asker
+from app.auth import current_asker, user_by_password
 from app.database import connection
 from app.errors import refuse
-from app.passwords import password_matches
 from app.schemas.base import Done
 from app.schemas.sessions import Refresh, Session, SignIn
 from app.scopes import SCOPES
@@ -23,9 +22,8 @@ blueprint = Blueprint("sessions", __name__, description="Sessions")
 @blueprint.alt_response(422, description="wrong username or password")
 def sign_in(fields: dict[str, str]) -> Response:
     """Sign in by username or e-mail address."""
-    with connection() as conn:
-        user = queries.user_by_login(conn, login=fields["username"])
-    if not password_matches(user["password_hash"] if user else None, fields["password"]):
+    user = user_by_password(fields["username"], fields["password"])
+    if user is None:
         refuse(422, "wrong username or password", errors={"password": ["is wrong, or there is no such user"]})
     with connection() as conn:
         return answer(begin_session(conn, user["id"], list(SCOPES)))

@@ -19,7 +19,7 @@ def create_user(username: str, email: str, role: str, password: str) -> None:
     """Make an account."""
     from marshmallow import ValidationError
 
-    from app.api.accounts import create_account
+    from app.accounts import create_account
     from app.schemas.accounts import SignUp
     from sql import connect
 

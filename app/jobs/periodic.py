@@ -13,6 +13,7 @@ from app.config import Config
 from app.jobs.queue import open_queue
 
 PERIODS = {
+    "accounts.purge_accounts": timedelta(hours=24),
     "upkeep.purge_quarantine": timedelta(hours=6),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

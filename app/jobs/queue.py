@@ -27,5 +27,6 @@ def enqueue(job: str, *arguments: Any, **options: Any) -> Job:
     redis.RedisError.
     """
     queue: Queue = current_app.extensions["queue"] if has_app_context() else open_queue(Config.from_env().redis_url)
-    enqueued: Job = queue.enqueue(f"app.jobs.{job}", *arguments, **options)
+    # RQ logs a job's description, by default with its arguments, and those may be secrets.
+    enqueued: Job = queue.enqueue(f"app.jobs.{job}", *arguments, description=job, **options)
     return enqueued

@@ -1,0 +1,72 @@
+"""Accounts: made, changed, put in the trash and taken out of it. Raises what is wrong; knows nothing of HTTP."""
+
+from typing import Any
+
+import psycopg
+
+from app.passwords import hash_password, weakness
+from sql import DictConnection, Row, queries
+
+
+class FieldError(ValueError):
+    """A field cannot be what it should become; names the field, and says why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
+
+
+def create_account(conn: DictConnection, *, password: str, **fields: Any) -> int:
+    """Make an account from the fields of SignUp and a role, and return its id. Raises FieldError."""
+    fields = {"role": "citizen", "city": None, "country_code": None, "url": None, **fields}
+    _check(password, fields)
+    try:
+        user_id: int = queries.insert_user(conn, password_hash=hash_password(password), **fields)
+    except psycopg.errors.UniqueViolation as error:
+        raise _taken(error) from None
+    return user_id
+
+
+def change_account(conn: DictConnection, user: Row, fields: dict[str, Any], session_id: object = None) -> None:
+    """Change the fields given, those of UserChanges. Raises FieldError, and then nothing has changed.
+
+    A new password ends the user's sessions, but for the one that changes it: whoever else had the old one is out.
+    """
+    password = fields.pop("password", None)
+    keys = ("username", "email", "role", "city", "country_code", "url")
+    described = {key: fields.get(key, user[key]) for key in keys}
+    if password is not None:
+        _check(password, described)
+    with conn.transaction():
+        try:
+            queries.update_user(conn, id=user["id"], **described)
+        except psycopg.errors.UniqueViolation as error:
+            raise _taken(error) from None
+        if password is not None:
+            queries.set_password_hash(conn, id=user["id"], password_hash=hash_password(password))
+            queries.revoke_sessions_of_user(conn, user_id=user["id"], but=session_id)
+            queries.delete_password_resets_of_user(conn, user_id=user["id"])
+
+
+def archive_account(conn: DictConnection, user_id: int) -> None:
+    """Put an account and its devices in the trash, where an admin can take them out of for 30 days."""
+    with conn.transaction():
+        queries.archive_user(conn, id=user_id)
+        queries.archive_devices_of_user(conn, user_id=user_id)
+        queries.revoke_sessions_of_user(conn, user_id=user_id, but=None)
+
+
+def restore_account(conn: DictConnection, user_id: int) -> None:
+    """Take an account out of the trash, with the devices that went there with it; its owner has to sign in anew."""
+    with conn.transaction():
+        queries.restore_devices_of_user(conn, user_id=user_id)
+        queries.restore_user(conn, id=user_id)
+
+
+def _check(password: str, fields: dict[str, Any]) -> None:
+    if reason := weakness(password, fields["username"], fields["email"]):
+        raise FieldError("password", reason)
+
+
+def _taken(error: psycopg.errors.UniqueViolation) -> FieldError:
+    return FieldError("email" if error.diag.constraint_name == "users_email_key" else "username", "is taken")
