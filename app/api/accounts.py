@@ -124,7 +124,7 @@ def find_user(conn: DictConnection, id_or_username: str) -> Row:
 
 def _named(id_or_username: str) -> Row:
     is_id = id_or_username.isascii() and id_or_username.isdecimal() and len(id_or_username) < 10
-    return {"id": int(id_or_username) if is_id else None, "username": id_or_username.replace("\0", "")}
+    return {"id": int(id_or_username) if is_id else None, "username": id_or_username}
 
 
 def _changeable(id_or_username: str) -> Row:
