@@ -1,0 +1,124 @@
+"""Every refusal has the same shape and says what to do; nothing that a client sends is an error of ours."""
+
+from typing import Any
+
+import pytest
+from caller import Caller
+from environs import EnvError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.config import Config, ConfigError
+from app.factory import create_app
+
+DEVICE_FIELDS = ("name", "description", "kit_id", "latitude", "elevation", "exposure", "device_token", "is_private")
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def assert_envelope(answer: Any, status: int, slug: str) -> None:
+    assert (answer.status_code, set(answer.json), answer.json["id"]) == (
+        status,
+        {"id", "message", "errors", "url"},
+        slug,
+    )
+    assert answer.json["message"]
+
+
+def test_a_route_that_is_not_there_is_not_found(anybody: Caller) -> None:
+    assert_envelope(anybody.get("/v0/no/such/route"), 404, "not_found")
+
+
+def test_a_method_that_a_route_does_not_know_is_refused(anybody: Caller) -> None:
+    answer = anybody.delete("/v0/sessions/no")
+
+    assert answer.status_code in (404, 405)
+    assert_envelope(anybody.put("/v0/devices", {}), 405, "method_not_allowed")
+
+
+def test_a_device_that_is_not_there_is_named(anybody: Caller) -> None:
+    answer = anybody.get("/v0/devices/2147483647")
+
+    assert_envelope(answer, 404, "record_not_found")
+    assert "2147483647" in answer.json["message"]
+
+
+def test_malformed_json_is_refused(user: Caller) -> None:
+    answer = user.post("/v0/devices", data=b'{"name": ', headers={"Content-Type": "application/json"})
+
+    assert_envelope(answer, 400, "bad_request")
+
+
+def test_what_is_wrong_with_a_field_is_said_by_its_name(anybody: Caller) -> None:
+    answer = anybody.post("/v0/users", {"username": "ab", "email": "no address", "password": "short"})
+
+    assert_envelope(answer, 422, "unprocessable_entity")
+    assert set(answer.json["errors"]) == {"username", "email", "password"}
+
+
+def test_a_taken_username_is_refused_in_any_case(user: Caller, anybody: Caller) -> None:
+    taken = {"username": user.user["username"].upper(), "email": "new@example.org", "password": "a new password"}
+    answer = anybody.post("/v0/users", taken)
+
+    assert_envelope(answer, 422, "unprocessable_entity")
+    assert list(answer.json["errors"]) == ["username"]
+
+
+def test_an_integer_larger_than_any_id_is_no_error_of_ours(user: Caller, anybody: Caller) -> None:
+    assert anybody.get(f"/v0/devices/{10**30}").status_code == 404
+    assert user.post("/v0/devices", {"name": "Balcony", "kit_id": 10**30}).status_code == 422
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.fixed_dictionaries({}, optional=dict.fromkeys(DEVICE_FIELDS, JSON_VALUES)))
+def test_no_fields_of_a_new_device_are_an_error_of_ours(user: Caller, body: dict[str, Any]) -> None:
+    assert user.post("/v0/devices", body).status_code in (201, 404, 422)
+
+
+def test_the_openapi_document_and_its_page_need_no_other_host(anybody: Caller) -> None:
+    document, page = anybody.get("/openapi.json"), anybody.get("/docs")
+
+    assert document.json["openapi"].startswith("3.1")
+    assert page.status_code == 200
+    assert "http" not in page.text.replace("http-equiv", "")
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+
+
+def test_without_a_version_a_path_means_v0(user: Caller) -> None:
+    device = user.register_device()
+
+    assert user.get(f"/devices/{device['id']}").json["id"] == device["id"]
+    assert user.get(f"/devices/{device['id']}/").status_code == 200
+
+
+def test_ready_means_the_database_answers_and_has_the_schema(anybody: Caller) -> None:
+    assert (anybody.get("/healthz").status_code, anybody.get("/readyz").json) == (200, {"status": "ok"})
+
+
+def test_a_database_that_is_away_is_said_to_be_so(redis_url: str) -> None:
+    nowhere = Config("postgresql://almanac@127.0.0.1:1/none", redis_url, "s" * 32, pool_size=1)
+    caller = Caller(create_app(nowhere))
+
+    assert caller.get("/healthz").status_code == 200
+    assert_envelope(caller.get("/readyz"), 503, "service_unavailable")
+    answer = caller.get("/v0/devices/1")
+    assert_envelope(answer, 503, "service_unavailable")
+    assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [("SECRET_KEY", "short", "SECRET_KEY has 5 characters"), ("DATABASE_URL", "", "DATABASE_URL")],
+)
+def test_a_missing_or_wrong_variable_is_named_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY"):
+        monkeypatch.setenv(name, "s" * 32)
+    monkeypatch.setenv(variable, value) if value else monkeypatch.delenv(variable)
+
+    with pytest.raises((ConfigError, EnvError), match=said):
+        Config.from_env()

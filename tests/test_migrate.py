@@ -1,0 +1,72 @@
+"""The schema's migrations: applied once, in order, whole or not at all, by however many processes."""
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+
+import pytest
+
+from sql import DictConnection
+from sql.migrate import MigrationError, available, migrate
+
+
+@pytest.fixture
+def name(conn: DictConnection, database_url: str) -> Iterator[str]:
+    """A word for migrations and tables of a test's own, on top of the platform's; both are gone after it."""
+    word = f"m{secrets.token_hex(4)}"
+    yield word
+    conn.execute("DELETE FROM schema_migrations WHERE name LIKE %s", [f"%{word}%"])
+    conn.execute(f"DROP TABLE IF EXISTS {word}")
+
+
+def and_ours(**texts: str) -> dict[str, str]:
+    return available() | {f"9{name}.sql": text for name, text in sorted(texts.items())}
+
+
+def rows(conn: DictConnection, table: str) -> list[int]:
+    return [row["i"] for row in conn.execute(f"SELECT i FROM {table} ORDER BY i")]
+
+
+def test_an_up_to_date_schema_is_left_alone(database_url: str) -> None:
+    assert migrate(database_url) == []
+
+
+def test_files_are_applied_in_the_order_of_their_names_and_once(
+    database_url: str, conn: DictConnection, name: str
+) -> None:
+    ours = and_ours(**{f"2{name}": f"INSERT INTO {name} VALUES (2)", f"1{name}": f"CREATE TABLE {name} (i integer)"})
+
+    assert migrate(database_url, ours) == [f"91{name}.sql", f"92{name}.sql"]
+    assert migrate(database_url, ours) == []
+    assert rows(conn, name) == [2]
+
+
+def test_a_failed_file_leaves_nothing_and_says_which_it_was(database_url: str, conn: DictConnection, name: str) -> None:
+    ours = and_ours(**{name: f"CREATE TABLE {name} (i integer); INSERT INTO no_such_table VALUES (1)"})
+
+    with pytest.raises(MigrationError, match=rf'9{name}\.sql: relation "no_such_table" does not exist'):
+        migrate(database_url, ours)
+
+    assert conn.execute("SELECT to_regclass(%s) AS found", [name]).fetchall() == [{"found": None}]
+
+
+def test_a_file_edited_after_it_was_applied_is_refused(database_url: str, name: str) -> None:
+    migrate(database_url, and_ours(**{name: f"CREATE TABLE {name} (i integer)"}))
+
+    with pytest.raises(MigrationError, match=rf"9{name}\.sql was edited after it was applied"):
+        migrate(database_url, and_ours(**{name: f"CREATE TABLE {name} (i bigint)"}))
+
+
+def test_two_processes_that_start_at_once_apply_each_file_once(
+    database_url: str, conn: DictConnection, name: str
+) -> None:
+    ours = and_ours(
+        **{f"1{name}": f"CREATE TABLE {name} (i integer)"},
+        **{f"{number}{name}": f"INSERT INTO {name} VALUES ({number})" for number in range(2, 10)},
+    )
+    with ThreadPoolExecutor(4) as threads:
+        applied = list(threads.map(lambda _: migrate(database_url, ours), range(4)))
+
+    assert sorted(chain.from_iterable(applied)) == sorted(set(ours) - set(available()))
+    assert rows(conn, name) == list(range(2, 10))
