@@ -26,6 +26,7 @@ from app.database import connection
 from app.errors import refuse
 from app.openapi import SIGNED_IN
 from app.passwords import hash_password, outdated, password_matches
+from app.rate_limits import count_wrong_guess, refuse_guesses
 from app.scopes import ALL, scope_of, takes_token_in_query
 from ingestor.intake import hash_token
 from sql import Row, queries
@@ -106,10 +107,15 @@ def _identify() -> Asker | None:
 
 
 def user_by_password(login: str, password: str) -> Row | None:
-    """Return the user of these credentials, or None; nobody can tell from the time whether there is such a user."""
+    """Return the user of these credentials, or None; nobody can tell from the time whether there is such a user.
+
+    Who has guessed too often is refused with 429; without Redis, which knows how often, everybody with 503.
+    """
+    refuse_guesses(login)
     with connection() as conn:
         user: Row | None = queries.user_by_login(conn, login=login.replace("\0", ""))
     if not password_matches(user["password_hash"] if user else None, password) or user is None:
+        count_wrong_guess(login)
         return None
     if outdated(user["password_hash"]):
         with connection() as conn:

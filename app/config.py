@@ -23,6 +23,10 @@ class Config:
     public_url: str = _PUBLIC_URL
     mail_url: str = ""
     mail_from: str = _MAIL_FROM
+    rate_limit_anonymous: int = 150  # requests a minute from one address; 0: no limit
+    rate_limit_token: int = 1000  # requests a minute of one user, whatever their tokens
+    rate_limit_sign_in: int = 20  # wrong passwords a minute for one address or login; sign-ups, resets, onboardings
+    trusted_proxies: int = 0  # how many proxies in front of the API write X-Forwarded-For and -Proto
 
     @classmethod
     def from_env(cls) -> "Config":
@@ -42,6 +46,10 @@ class Config:
             public_url=env.str("PUBLIC_URL", _PUBLIC_URL).rstrip("/"),
             mail_url=_mail_url(env.str("MAIL_URL", "")),
             mail_from=env.str("MAIL_FROM", _MAIL_FROM),
+            rate_limit_anonymous=env.int("RATE_LIMIT_ANONYMOUS", 150),
+            rate_limit_token=env.int("RATE_LIMIT_TOKEN", 1000),
+            rate_limit_sign_in=env.int("RATE_LIMIT_SIGN_IN", 20),
+            trusted_proxies=env.int("TRUSTED_PROXIES", 0),
         )
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import psycopg
 from flask import Flask, Response, request
 from psycopg_pool import PoolTimeout
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
+from app import headers, rate_limits
 from app.api import accounts, devices, docs, health, history_query, password_resets, readings, sessions, tokens
-from app.auth import jwt
+from app.auth import current_asker, jwt
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
 from app.jobs.queue import open_queue
@@ -40,6 +42,8 @@ def create_app(config: Config | None = None) -> Flask:
         MAX_CONTENT_LENGTH=10 * 1024 * 1024,
     )
     app.wsgi_app = _UnprefixedIsV0(app.wsgi_app)  # type: ignore[method-assign]
+    if config.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, config.trusted_proxies, config.trusted_proxies)  # type: ignore[method-assign]
     jwt.init_app(app)
 
     pool = open_pool(config.database_url, max_size=config.pool_size)
@@ -49,6 +53,8 @@ def create_app(config: Config | None = None) -> Flask:
     for error in (PoolTimeout, psycopg.OperationalError):
         app.register_error_handler(error, _database_away)
     app.register_error_handler(Exception, _unexpected)
+    headers.init_app(app)
+    rate_limits.init_app(app, config, who=current_asker)
     app.before_request(_refuse_nul)
 
     api = EnvelopedApi(app, spec_kwargs={"info": INFO, "servers": [{"url": "/"}], "extra_plugins": [Conventions()]})

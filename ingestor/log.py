@@ -1,6 +1,7 @@
-"""Log as JSON lines on standard output: `{"time": …, "level": …, "event": …, …}`."""
+"""Log as JSON lines on standard output: `{"time": …, "level": …, "event": …, …}`. No secret gets into a line."""
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,19 @@ from typing import Any
 import orjson
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+# Where addresses and headers hold secrets: parameters, the path of a mailed link, credentials, JWTs, private tokens.
+_SECRET = re.compile(
+    r"""((?<![a-z])(?:access_token|refresh_token|token|password|client_secret|code|code_verifier|signature)=
+        | /password_resets?/ | \bauthorization\W{1,5}(?:bearer|basic)[ ] | \beyJ | \balmanac_)
+        [^\s&"'\\]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def masked(text: str) -> str:
+    """Return a line of a log without the secrets that addresses and headers hold."""
+    return _SECRET.sub(r"\1…", text)
 
 
 class JsonLines(logging.Formatter):
@@ -23,7 +37,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD and name != "message"}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
+        return masked(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode())
 
 
 def configure_logging() -> None:

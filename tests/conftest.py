@@ -24,6 +24,8 @@ from scripts.supervisor import Child, Service
 from sql import DictConnection, connect, queries
 from sql.migrate import migrate
 
+NO_LIMITS = {"rate_limit_anonymous": 0, "rate_limit_token": 0, "rate_limit_sign_in": 0}
+
 
 @contextmanager
 def running(service: Service) -> Iterator[Child]:
@@ -102,7 +104,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def config(database_url: str, redis_url: str) -> Config:
     """What the API of the tests and their workers are told."""
-    return Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4)
+    return Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4, **NO_LIMITS)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from app.api.respond import answer
 from app.database import connection
 from app.errors import invalid, refuse
 from app.jobs.accounts import request_password_reset
+from app.rate_limits import limit_resets
 from app.schemas.accounts import NewPassword, ResetRequest, User
 from app.schemas.base import Done
 from app.wire.users import user_json
@@ -28,6 +29,7 @@ blueprint = Blueprint("password_resets", __name__, description="Forgotten passwo
 def create(fields: dict[str, str]) -> Response:
     """Ask for a mail with a link to choose another password; the answer does not tell whether there is an account."""
     try:
+        limit_resets(fields["login"])
         request_password_reset(fields["login"])
     except RedisError:
         refuse(503, "no mail can be sent now; try again in a few minutes")

@@ -20,7 +20,13 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         Config.from_env()  # say what is wrong here, not once a worker process
     except (ConfigError, EnvError) as error:
         raise click.ClickException(str(error)) from None
-    options = {"--bind": f"{host}:{port}", "--workers": workers, "--threads": threads, "--worker-class": "gthread"}
+    options = {
+        "--bind": f"{host}:{port}",
+        "--workers": workers,
+        "--threads": threads,
+        "--worker-class": "gthread",
+        "--logger-class": "app.access_log.MaskedLogger",
+    }
     words = [str(word) for option in options.items() for word in option]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *words, "app.factory:create_app()"])  # noqa: S606
 

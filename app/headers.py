@@ -1,0 +1,48 @@
+"""Headers that every answer has: those that let other sites' pages read it, and those that keep ours from harm."""
+
+from flask import Flask, Response, request
+
+# No cookie opens the API, so to let every origin in, with credentials, gives no page more than its user has given it.
+# Pages of our own, which do know a cookie, are HTML and let nobody in.
+_EXPOSED = "ETag, Link, Per-Page, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Total"
+_ALLOWED = (
+    "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, OnboardingSession, "
+    "X-Requested-With"
+)
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_PREFLIGHT_S = 86_400
+
+_PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(_preflight)
+    app.after_request(_complete)
+
+
+def _preflight() -> Response | None:
+    """Answer a browser that asks whether a page may ask, whatever there is at that address."""
+    if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+        return None
+    answer = Response(status=204, mimetype="text/plain")
+    answer.headers["Access-Control-Allow-Methods"] = _METHODS
+    answer.headers["Access-Control-Allow-Headers"] = _ALLOWED
+    answer.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_S)
+    return answer
+
+
+def _complete(answer: Response) -> Response:
+    headers, is_page = answer.headers, answer.mimetype == "text/html"
+    origin = request.headers.get("Origin")
+    if origin and not is_page:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Allow-Credentials"] = "true"
+        headers["Access-Control-Expose-Headers"] = _EXPOSED
+    headers.add("Vary", "Origin")
+    headers.setdefault("Content-Security-Policy", _PAGE_POLICY if is_page else _DATA_POLICY)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"  # addresses of ours may hold tokens: a mailed link, a code
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return answer

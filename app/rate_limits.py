@@ -1,0 +1,183 @@
+"""How often somebody may call, and how often they may guess a password.
+
+Counted in Redis over a sliding minute: by user for who has shown who they are (a user's tokens share one allowance, so
+that more tokens gain nothing), else by address. Researchers and admins have no limit. While Redis is away the API
+answers as if nobody had one, but checks no password: guessing without end would be worse than signing in a little
+later. A limit of 0 means none.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
+from typing import NamedTuple, NoReturn, Protocol
+
+from flask import Flask, Response, current_app, g, request
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.storage import RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from redis import RedisError
+from werkzeug.exceptions import HTTPException
+
+from app.config import Config
+from app.errors import refuse
+from sql import Row
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 0.5
+_LEFT_ALONE_S = 5  # after an error: a Redis that does not answer must not slow down every request
+_RESETS_AN_HOUR = 5  # mails to one account
+_FREE = {"health"}  # blueprints that the operator's own probes call
+# Blueprints and operations whose POST is counted as a sign-in is, by address: each makes something for anybody.
+_STRICT = {"accounts.sign_up", "onboarding", "password_resets"}
+
+
+class Asker(Protocol):
+    """What we need to know of somebody who has shown who they are."""
+
+    @property
+    def user(self) -> Row: ...
+
+
+class _Window(NamedTuple):
+    """What is left of a limit: so many calls, more in so many seconds."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset_s),
+        }
+
+
+class RateLimits:
+    """The counters in Redis. Every question may raise RedisError."""
+
+    def __init__(self, config: Config) -> None:
+        storage = RedisStorage(
+            config.redis_url,
+            key_prefix="almanac:limit",
+            socket_connect_timeout=_TIMEOUT_S,
+            socket_timeout=_TIMEOUT_S,
+        )
+        self._strategy = SlidingWindowCounterRateLimiter(storage)
+        self._left_alone_until = 0.0
+        self.anonymous = RateLimitItemPerMinute(config.rate_limit_anonymous)
+        self.token = RateLimitItemPerMinute(config.rate_limit_token)
+        self.sign_in = RateLimitItemPerMinute(config.rate_limit_sign_in)
+        self.resets = RateLimitItemPerHour(_RESETS_AN_HOUR if config.rate_limit_sign_in else 0)
+
+    def take(self, item: RateLimitItem, *key: str) -> _Window | None:
+        """Count a call and return what is left; refuse it with 429 where nothing is. None: there is no limit."""
+        return self._ask(item, key, self._strategy.hit)
+
+    def check(self, item: RateLimitItem, *key: str) -> None:
+        """Refuse a call with 429 where nothing is left, without counting it."""
+        self._ask(item, key, self._strategy.test)
+
+    def _ask(self, item: RateLimitItem, key: tuple[str, ...], ask: Callable[..., bool]) -> _Window | None:
+        if not item.amount:
+            return None
+        if time.monotonic() < self._left_alone_until:
+            raise RedisError("did not answer a moment ago")
+        try:
+            allowed = ask(item, *key)
+            reset_at, remaining = self._strategy.get_window_stats(item, *key)
+        except RedisError as error:
+            self._left_alone_until = time.monotonic() + _LEFT_ALONE_S
+            log.warning("no rate limits: Redis does not answer", extra={"error": str(error)})
+            raise
+        window = _Window(item.amount, remaining, max(1, ceil(reset_at - time.time())))
+        if not allowed:
+            _too_many(item, window._replace(remaining=0))
+        return window
+
+
+def init_app(app: Flask, config: Config, who: Callable[[], Asker | None]) -> None:
+    """Limit all requests of an app; `who` returns who is asking, or raises HTTPException for a bad token."""
+    app.extensions["rate_limits"] = RateLimits(config)
+    app.before_request(lambda: _limit(who))
+    app.after_request(_show)
+
+
+def refuse_guesses(login: str) -> None:
+    """Refuse to check a password after too many wrong ones from this address or for this login, or without Redis."""
+    try:
+        _limits().check(_limits().sign_in, "guess", _address())
+        _limits().check(_limits().sign_in, "guess", _fingerprint(login))
+    except RedisError:
+        refuse(503, "nobody can sign in right now; try again in a minute", headers={"Retry-After": "60"})
+
+
+def count_wrong_guess(login: str) -> None:
+    """Count a wrong password; who is over the limit thereby learns so at the next attempt."""
+    try:
+        for key in (_address(), _fingerprint(login)):
+            _limits().take(_limits().sign_in, "guess", key)
+    except (RedisError, HTTPException):
+        return
+
+
+def limit_resets(login: str) -> None:
+    """Refuse with 429 to send ever more mails to one account, whether or not there is one."""
+    _limits().take(_limits().resets, "reset", _fingerprint(login))
+
+
+def _limits() -> RateLimits:
+    limits: RateLimits = current_app.extensions["rate_limits"]
+    return limits
+
+
+def _limit(who: Callable[[], Asker | None]) -> None:
+    if request.blueprint in _FREE or request.method == "OPTIONS":
+        return
+    limits = _limits()
+    try:
+        asker = _quietly(who)
+        if asker is None:
+            g.rate = limits.take(limits.anonymous, "address", _address())
+        elif asker.user["role"] == "citizen":
+            g.rate = limits.take(limits.token, "user", str(asker.user["id"]))
+        if request.method == "POST" and not _STRICT.isdisjoint((request.blueprint, request.endpoint)):
+            g.rate = limits.take(limits.sign_in, str(request.blueprint), _address())
+    except RedisError:
+        return
+
+
+def _quietly(who: Callable[[], Asker | None]) -> Asker | None:
+    """A token that is no good is the view's to refuse, where it needs one: here its bearer is nobody."""
+    try:
+        return who()
+    except HTTPException:
+        return None
+
+
+def _show(answer: Response) -> Response:
+    window: _Window | None = g.get("rate")
+    if window is not None:
+        answer.headers.extend(window.headers())
+    return answer
+
+
+def _too_many(item: RateLimitItem, window: _Window) -> NoReturn:
+    g.pop("rate", None)
+    per = item.GRANULARITY.name
+    message = f"too many requests: {item.amount} a {per} are allowed; try again in {window.reset_s} s"
+    refuse(429, message, headers={**window.headers(), "Retry-After": str(window.reset_s)})
+
+
+def _address() -> str:
+    """Where a request comes from; in IPv6 its network, since whoever has one has 2^64 addresses."""
+    address = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 - compared, not listened on
+    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address)
+
+
+def _fingerprint(login: str) -> str:
+    return sha256(login.lower().encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""Headers: pages of every origin can use the API and see what it says of paging and limits; ours are kept from harm."""
+
+import pytest
+from caller import Caller
+
+ORIGIN = {"Origin": "https://dashboard.example"}
+
+
+@pytest.mark.parametrize("path", ["/v0/devices/1", "/v0/me", "/v0/nothing-here", "/healthz", "/v0/devices/1/readings"])
+def test_a_page_of_any_origin_reads_answers_and_errors(anybody: Caller, path: str) -> None:
+    headers = anybody.get(path, headers=ORIGIN).headers
+
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+    assert headers["Access-Control-Allow-Credentials"] == "true"
+    assert "Origin" in headers["Vary"]
+    exposed = set(headers["Access-Control-Expose-Headers"].split(", "))
+    assert exposed >= {"Total", "Per-Page", "Link", "ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+
+
+@pytest.mark.parametrize("path", ["/v0/devices/1", "/devices/1", "/v0/nothing-here"])
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
+def test_a_browser_may_ask_before_it_sends(anybody: Caller, path: str, method: str) -> None:
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
+
+    answer = anybody._client.options(path, headers={**ORIGIN, **asked})
+
+    assert answer.status_code == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+    assert method in answer.headers["Access-Control-Allow-Methods"]
+    allowed = {header.lower() for header in answer.headers["Access-Control-Allow-Headers"].split(", ")}
+    assert allowed >= {"authorization", "onboardingsession", "content-type", "idempotency-key"}
+
+
+def test_no_page_of_ours_can_be_read_by_others(anybody: Caller) -> None:
+    assert "Access-Control-Allow-Origin" not in anybody.get("/docs", headers=ORIGIN).headers
+
+
+@pytest.mark.parametrize("path", ["/docs", "/v0/devices/1", "/v0/nothing-here"])
+def test_answers_are_not_sniffed_framed_or_told_on(anybody: Caller, path: str) -> None:
+    headers = anybody.get(path).headers
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src" in headers["Content-Security-Policy"]
+
+
+def test_only_over_tls_a_browser_is_told_to_stay_there(anybody: Caller) -> None:
+    assert "Strict-Transport-Security" not in anybody.get("/healthz").headers
+    assert "Strict-Transport-Security" in anybody.get("/healthz", base_url="https://almanac.example").headers

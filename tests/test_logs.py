@@ -1,0 +1,69 @@
+"""No secret gets into a log."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from waiting import wait_for
+
+from app.config import Config
+from ingestor.log import JsonLines, masked
+from scripts.services import answers, free_port
+
+SECRET = "3QbXk0xL1oP2-s_s"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"POST /v0/devices/7/readings?access_token={SECRET} HTTP/1.1",
+        f"POST /v0/devices/7/readings?x=1&access_token={SECRET}&y=2",
+        f"GET /v0/password_resets/{SECRET} HTTP/1.1",
+        f"GET /ui/password_reset/{SECRET}?x=1",
+        f"GET /callback?code={SECRET}&state=1",
+        f"Authorization: Bearer {SECRET}",
+        f"authorization: basic {SECRET}",
+        f"almanac_{SECRET}",
+        f"eyJhbGciOiJIUzI1NiJ9.{SECRET}",
+    ],
+)
+def test_a_secret_in_an_address_or_header_is_masked(line: str) -> None:
+    assert SECRET not in masked(line)
+    assert "…" in masked(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["GET /v0/devices/7/readings?sensor_id=55&rollup=1h", '{"event":"no basic credentials"}']
+)
+def test_what_is_no_secret_stays(line: str) -> None:
+    assert masked(line) == line
+
+
+def test_our_own_log_masks_what_a_call_gave_it() -> None:
+    record = logging.makeLogRecord({"msg": "asked", "path": f"/x?access_token={SECRET}"})
+
+    assert json.loads(JsonLines().format(record))["path"] == "/x?access_token=…"
+
+
+def test_the_access_log_of_the_server_shows_no_token(config: Config, tmp_path: Path) -> None:
+    port, access_log = free_port(), tmp_path / "access.log"
+    env = {
+        "DATABASE_URL": config.database_url,
+        "REDIS_URL": config.redis_url,
+        "SECRET_KEY": config.secret_key,
+        "GUNICORN_CMD_ARGS": f"--access-logfile {access_log}",
+    }
+    serve = [Path(sys.executable).with_name("almanac"), "serve", "--port", str(port), "--workers", "1"]
+    request = f"GET /v0/nothing?access_token={SECRET} HTTP/1.0\r\nReferer: /x?access_token={SECRET}\r\n\r\n".encode()
+    with subprocess.Popen(serve, env=env, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(lambda: answers(port, request, b"HTTP/1."))
+            wait_for(lambda: access_log.exists() and "nothing" in access_log.read_text())
+        finally:
+            server.terminate()
+
+    assert SECRET not in access_log.read_text()
+    assert "/v0/nothing?access_token=…" in access_log.read_text()
