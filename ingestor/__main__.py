@@ -24,16 +24,23 @@ def main() -> None:
     try:
         settings = Settings.from_env()
         # Two batches: one is written while the next one arrives.
-        subscriber = Subscriber(settings.mqtt_url, settings.client_id, window=2 * settings.batch_messages)
+        subscriber = Subscriber(
+            settings.mqtt_url, settings.client_id, 2 * settings.batch_messages, settings.topic_prefixes
+        )
     except (EnvError, ValueError) as error:
         sys.exit(f"almanac: {error}")
-    store = Store(settings.database_url, stopping)
+    store = Store(settings.database_url, stopping, settings.patience_s)
 
     subscriber.start()
     while not stopping.is_set():
         deliveries = subscriber.take(settings.batch_messages, settings.batch_seconds)
-        if deliveries and store.put([delivery.message for delivery in deliveries]):
+        if not deliveries:
+            continue
+        receipts = store.put([delivery.message for delivery in deliveries])
+        if receipts is not None:
             subscriber.acknowledge(deliveries)
+            for topic, payload in receipts:
+                subscriber.publish(topic, payload)
     subscriber.stop()
     # What has arrived and is not acknowledged comes again, but for QoS 0, which another broker than ours may deliver.
     while rest := subscriber.take(settings.batch_messages, seconds=0):

@@ -1,16 +1,22 @@
 """Gather the readings of many messages into columns, and what must be kept aside with its reason. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any, NamedTuple
 
-from ingestor.payload import Flaw, Readings, Reason, encode_item
+from ingestor.columns import Columns
+from ingestor.payload import Flaw, PlainReading, Readings, Reason, encode_item
 from ingestor.sensors import Sensors
 
 # Kits without a clock send 1970, broken ones 2106: a chunk for each such day, and an aggregate's watermark moved past
 # everything to come. No kit is older than 2000; a clock may be a day ahead, as on the platform whose wire this is.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST_AHEAD = timedelta(days=1)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Quarantined(NamedTuple):
@@ -22,6 +28,16 @@ class Quarantined(NamedTuple):
     payload: bytes
     reason: Reason
     detail: str
+    position: int = 0  # of the reading in the message
+
+
+class Asked(NamedTuple):
+    """A message whose sender wants a receipt."""
+
+    topic: str  # where it is to be sent
+    receipt_id: str | int
+    rows: slice  # of the batch's datapoints
+    flaws: slice  # of what the batch keeps aside
 
 
 @dataclass(slots=True)
@@ -30,14 +46,24 @@ class Batch:
 
     device_ids: list[int] = field(default_factory=list)
     sensor_ids: list[int] = field(default_factory=list)
-    times: list[datetime] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)  # microseconds since 1970-01-01 UTC
     raws: list[float] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     hardware_infos: dict[int, dict[str, Any]] = field(default_factory=dict)  # by device id: the last one counts
     inventory: list[dict[str, Any] | None] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
 
-    def add(self, device_id: int, topic: str, readings: Readings, sensors: Sensors, now: datetime) -> None:
-        """Add what one message of a known device says; `topic` is masked, `now` is the clock's."""
+    def columns(self) -> Columns:
+        """Return the datapoints in the order in which they came."""
+        return Columns.of_raw(self.device_ids, self.sensor_ids, self.times, self.raws)
+
+    def add(
+        self, device_id: int, topic: str, readings: Readings, sensors: Sensors, now: datetime, position: int = 0
+    ) -> None:
+        """Add what one message of a known device says, or its reading at this position.
+
+        `topic` is masked, `now` is the clock's.
+        """
         latest = now + LATEST_AHEAD
         for point in readings.datapoints:
             sensor_id = sensors.find(device_id, point.sensor)
@@ -50,16 +76,30 @@ class Batch:
             else:
                 self.device_ids.append(device_id)
                 self.sensor_ids.append(sensor_id)
-                self.times.append(point.time)
+                self.times.append((point.time - _EPOCH) // _MICROSECOND)
                 self.raws.append(point.raw)
                 continue
-            self.keep_aside(device_id, topic, flaw)
+            self.keep_aside(device_id, topic, flaw, position=position)
         for flaw in readings.flaws:
-            self.keep_aside(device_id, topic, flaw)
+            self.keep_aside(device_id, topic, flaw, position=position)
 
-    def keep_aside(self, device_id: int | None, topic: str, flaw: Flaw, token_hash: bytes | None = None) -> None:
+    def add_plain(self, device_id: int, readings: Sequence[PlainReading], sensors: Sensors, now: datetime) -> bool:
+        """Add a message in which nothing is out of order, or return False and add nothing: `add` says what is."""
+        latest = now + LATEST_AHEAD
+        for time, sensor_ids, _ in readings:
+            if not (EARLIEST <= time <= latest and sensors.ids.issuperset(sensor_ids)):
+                return False
+        for time, sensor_ids, raws in readings:
+            self.device_ids.extend(repeat(device_id, len(raws)))
+            self.sensor_ids.extend(sensor_ids)
+            self.times.extend(repeat((time - _EPOCH) // _MICROSECOND, len(raws)))
+            self.raws.extend(raws)
+        return True
+
+    def keep_aside(
+        self, device_id: int | None, topic: str, flaw: Flaw, token_hash: bytes | None = None, position: int = 0
+    ) -> None:
         """Put one item, or a whole message, into quarantine."""
         # PostgreSQL's text has no NUL
-        self.quarantined.append(
-            Quarantined(device_id, token_hash, topic, flaw.item, flaw.reason, flaw.detail.replace("\0", ""))
-        )
+        topic, detail = topic.replace("\0", ""), flaw.detail.replace("\0", "")
+        self.quarantined.append(Quarantined(device_id, token_hash, topic, flaw.item, flaw.reason, detail, position))

@@ -2,13 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 
-from ingestor import sensors
-from ingestor.batch import Batch
-from ingestor.payload import Flaw, Kind, Readings, Reason, Topic, parse_object, parse_readings, parse_topic
-from sql import DictConnection, queries
+from ingestor.batch import Asked, Batch
+from ingestor.known import Known, hash_token
+from ingestor.payload import (
+    Flaw,
+    Kind,
+    Plain,
+    Readings,
+    Reason,
+    Topic,
+    parse_each,
+    parse_object,
+    parse_plain,
+    parse_readings,
+    parse_topic,
+)
+from sql import DictConnection
+
+__all__ = ["Message", "hash_token", "read_messages"]
 
 
 class Message(NamedTuple):
@@ -18,20 +31,25 @@ class Message(NamedTuple):
     payload: bytes
 
 
-def hash_token(token: str) -> bytes:
-    """Return the form in which the database knows a device token."""
-    return sha256(token.encode()).digest()
+class _Said(NamedTuple):
+    """What one message of a known device says."""
+
+    device_id: int
+    topic: Topic
+    payload: bytes
+    plain: Plain | None
 
 
-def read_messages(conn: DictConnection, messages: Sequence[Message], now: datetime) -> Batch:
-    """Read the messages into one batch, in their order, with three look-ups whatever their number.
+def read_messages(conn: DictConnection, messages: Sequence[Message], known: Known, now: datetime) -> Batch:
+    """Read the messages into one batch, in their order, with at most four look-ups whatever their number.
 
     `now` is UTC. Never raises for what a message holds.
     """
+    known.refresh(conn)
     batch = Batch()
     topics = [parse_topic(message.topic) for message in messages]
-    devices = _devices_of(conn, {topic.token for topic in topics if topic and topic.token})
-    readings: list[tuple[int, Topic, Readings]] = []
+    devices = known.devices_of(conn, {topic.token for topic in topics if topic and topic.token}, now)
+    said: list[_Said] = []
     for message, topic in zip(messages, topics, strict=True):
         if topic is None:
             # A token may stand anywhere in it: keep the first part alone.
@@ -51,17 +69,43 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], now: dateti
             else:
                 batch.hardware_infos[device_id] = info
         elif topic.kind is not Kind.HELLO:
-            readings.append((device_id, topic, parse_readings(topic.kind, message.payload)))
-
-    named = sensors.look_up(conn, ((device_id, point) for device_id, _, said in readings for point in said.datapoints))
-    for device_id, topic, said in readings:
-        batch.add(device_id, topic.masked, said, named, now)
+            plain = parse_plain(message.payload) if topic.kind is Kind.JSON else None
+            said.append(_Said(device_id, topic, message.payload, plain))
+    _read(conn, said, known, now, batch)
     return batch
 
 
-def _devices_of(conn: DictConnection, tokens: set[str]) -> dict[str, int]:
-    if not tokens:
-        return {}
-    by_hash = {hash_token(token): token for token in tokens}
-    rows = queries.device_ids_of_tokens(conn, hashes=list(by_hash))
-    return {by_hash[bytes(row["hash"])]: row["device_id"] for row in rows}
+def _read(conn: DictConnection, said: list[_Said], known: Known, now: datetime, batch: Batch) -> None:
+    plain_ids: set[int] = set()
+    parts: dict[int, tuple[list[Readings], str | int | None]] = {}
+    for number, message in enumerate(said):
+        if message.plain is not None:
+            for reading in message.plain.readings:
+                plain_ids.update(reading.sensor_ids)
+        else:
+            parts[number] = _parse(message)
+    named = (
+        (said[number].device_id, point)
+        for number, (each, _) in parts.items()
+        for readings in each
+        for point in readings.datapoints
+    )
+    known.sensors.look_up(conn, plain_ids, named)
+    for number, message in enumerate(said):
+        first_row, first_flaw = len(batch.raws), len(batch.quarantined)
+        plain = message.plain
+        if plain and batch.add_plain(message.device_id, plain.readings, known.sensors, now):
+            receipt_id = plain.receipt_id
+        else:
+            each, receipt_id = parts.get(number) or _parse(message)
+            for position, readings in enumerate(each):
+                batch.add(message.device_id, message.topic.masked, readings, known.sensors, now, position)
+        if receipt_id is not None:
+            rows, flaws = slice(first_row, len(batch.raws)), slice(first_flaw, len(batch.quarantined))
+            batch.asked.append(Asked(message.topic.receipts, receipt_id, rows, flaws))
+
+
+def _parse(message: _Said) -> tuple[list[Readings], str | int | None]:
+    if message.topic.kind is Kind.RAW:
+        return [parse_readings(Kind.RAW, message.payload)], None
+    return parse_each(message.payload)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,6 +31,11 @@ class Topic(NamedTuple):
     kind: Kind
     token: str | None  # None for the inventory, which belongs to no device yet
     masked: str  # the topic with `+` in the token's place: what may be kept and logged
+
+    @property
+    def receipts(self) -> str:
+        """Where the device listens for what became of its messages."""
+        return f"{self.masked.partition('+')[0]}{self.token}/receipts"
 
 
 class Datapoint(NamedTuple):
@@ -66,15 +72,70 @@ class Readings(NamedTuple):
     flaws: list[Flaw]
 
 
-_TOPIC = re.compile(r"device/sck/([^/]+)/(readings/raw|readings|info|hello)")
+# A bridge puts its own name before ours: `bridge/device/sck/…`.
+_TOPIC = re.compile(r"(?:(?!device/sck/)[^/]+/)*device/(?:inventory|sck/([^/]+)/(readings/raw|readings|info|hello))")
 
 
+@lru_cache(maxsize=50_000)
 def parse_topic(topic: str) -> Topic | None:
     """Return what the topic says, or None for a topic that is not ours. The token is found by its position alone."""
-    if topic == "device/inventory":
-        return Topic(Kind.INVENTORY, None, topic)
     match = _TOPIC.fullmatch(topic)
-    return Topic(Kind(match[2]), match[1], f"device/sck/+/{match[2]}") if match else None
+    if match is None:
+        return None
+    if match[2] is None:
+        return Topic(Kind.INVENTORY, None, topic)
+    start, end = match.span(1)
+    return Topic(Kind(match[2]), match[1], f"{topic[:start]}+{topic[end:]}")
+
+
+class _Item(msgspec.Struct, gc=False):
+    id: int
+    value: float | None
+
+
+class _Reading(msgspec.Struct, gc=False):
+    recorded_at: str
+    sensors: list[_Item]
+
+
+class _Plain(msgspec.Struct, gc=False):
+    data: list[_Reading]
+    id: str | int | None = None
+
+
+class PlainReading(NamedTuple):
+    """A reading as nearly every one is: sensors by their ids, each with a number."""
+
+    time: datetime  # UTC
+    sensor_ids: list[int]
+    raws: list[float]
+
+
+class Plain(NamedTuple):
+    readings: list[PlainReading]
+    receipt_id: str | int | None  # not None: the sender asks what became of it
+
+
+_plain = msgspec.json.Decoder(_Plain)
+
+
+def parse_plain(payload: bytes) -> Plain | None:
+    """Read a JSON payload in which nothing is out of order, at five times the speed of parse_each; None for others."""
+    try:
+        decoded = _plain.decode(payload)
+        return Plain(
+            [
+                PlainReading(
+                    parse_time(reading.recorded_at),
+                    [item.id for item in reading.sensors if item.value is not None],
+                    [item.value for item in reading.sensors if item.value is not None],
+                )
+                for reading in decoded.data
+            ],
+            decoded.id,
+        )
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
+        return None
 
 
 def parse_readings(kind: Kind, payload: bytes) -> Readings:
@@ -88,6 +149,25 @@ def parse_readings(kind: Kind, payload: bytes) -> Readings:
     except _UnreadableError as error:
         return Readings([], [Flaw(payload, Reason.UNREADABLE, str(error))])
     return readings
+
+
+def parse_each(payload: bytes) -> tuple[list[Readings], str | int | None]:
+    """Read a JSON payload: what each element of `data` says, and the id under which the sender wants a receipt.
+
+    Never raises; a payload that cannot be read at all is one flaw.
+    """
+    receipt_id = None
+    try:
+        decoded = _decode(payload)
+        if isinstance(decoded, dict) and type(decoded.get("id")) in (str, int):
+            receipt_id = decoded["id"]
+        parts = []
+        for reading in _data_of(decoded):
+            parts.append(Readings([], []))
+            _read_reading(reading, parts[-1])
+    except _UnreadableError as error:
+        return [Readings([], [Flaw(payload, Reason.UNREADABLE, str(error))])], receipt_id
+    return parts, receipt_id
 
 
 def parse_object(payload: bytes) -> dict[str, Any] | None:
@@ -118,25 +198,32 @@ def _decode(payload: bytes) -> Any:
 
 def _read_json(payload: bytes, into: Readings) -> None:
     """Shape: {"data": [{"recorded_at": TIME, "sensors": [{"id": INT or KEY, "value": NUMBER}, …]}, …]}."""
-    decoded = _decode(payload)
+    for reading in _data_of(_decode(payload)):
+        _read_reading(reading, into)
+
+
+def _data_of(decoded: Any) -> list[Any]:
     data = decoded.get("data") if isinstance(decoded, dict) else None
     if not isinstance(data, list):
         raise _UnreadableError('expected {"data": [{"recorded_at": …, "sensors": […]}]}')
-    for reading in data:
-        sensors = reading.get("sensors") if isinstance(reading, dict) else None
-        if not isinstance(sensors, list):
-            into.flaws.append(Flaw(_encode(reading), Reason.UNREADABLE, "expected recorded_at and a list of sensors"))
-            continue
-        time = _time_of(reading.get("recorded_at"), reading, into)
-        if time is None:
-            continue
-        for item in sensors:
-            sensor, raw = (item.get("id"), item.get("value")) if isinstance(item, dict) else (None, None)
-            if not isinstance(sensor, int | str) or isinstance(sensor, bool):
-                detail = "expected a sensor's id or key, and a value"
-                into.flaws.append(Flaw(encode_item(time, item), Reason.UNREADABLE, detail))
-            elif raw is not None:  # null: nothing was measured
-                _add(sensor, time, raw, into)
+    return data
+
+
+def _read_reading(reading: Any, into: Readings) -> None:
+    sensors = reading.get("sensors") if isinstance(reading, dict) else None
+    if not isinstance(sensors, list):
+        into.flaws.append(Flaw(_encode(reading), Reason.UNREADABLE, "expected recorded_at and a list of sensors"))
+        return
+    time = _time_of(reading.get("recorded_at"), reading, into)
+    if time is None:
+        return
+    for item in sensors:
+        sensor, raw = (item.get("id"), item.get("value")) if isinstance(item, dict) else (None, None)
+        if not isinstance(sensor, int | str) or isinstance(sensor, bool):
+            detail = "expected a sensor's id or key, and a value"
+            into.flaws.append(Flaw(encode_item(time, item), Reason.UNREADABLE, detail))
+        elif raw is not None:  # null: nothing was measured
+            _add(sensor, time, raw, into)
 
 
 def _time_of(recorded_at: Any, reading: Any, into: Readings) -> datetime | None:

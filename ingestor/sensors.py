@@ -1,7 +1,7 @@
 """Which sensor the id or key of a datapoint means."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingestor.payload import Datapoint
 from sql import DictConnection, queries
@@ -12,10 +12,10 @@ _LONGEST_KEY = 100
 
 @dataclass(frozen=True, slots=True)
 class Sensors:
-    """The sensors that a batch names."""
+    """The sensors that have been named so far."""
 
-    ids: frozenset[int]
-    keys: dict[tuple[int, str], list[int]]  # (device id, key): the candidates
+    ids: set[int] = field(default_factory=set)
+    keys: dict[tuple[int, str], list[int]] = field(default_factory=dict)  # (device id, key): the candidates
 
     def find(self, device_id: int, sensor: int | str) -> int | str:
         """Return the sensor's id, or a sentence that says why there is none."""
@@ -29,30 +29,30 @@ class Sensors:
             return f"no sensor has the key {str(sensor)[:40]!r}"
         return f"the key {sensor!r} stands for the sensors {candidates}: send an id"
 
-
-def look_up(conn: DictConnection, datapoints: Iterable[tuple[int, Datapoint]]) -> Sensors:
-    """Look up what (device id, datapoint) pairs name: two queries, whatever their number."""
-    ids: set[int] = set()
-    keys: set[tuple[int, str]] = set()
-    for device_id, point in datapoints:
-        sensor_id = _id_of(point.sensor)
-        if sensor_id is None:
-            keys.add((device_id, str(point.sensor)))
-        else:
-            ids.add(sensor_id)
-    ids = {sensor_id for sensor_id in ids if 0 < sensor_id <= _LARGEST_ID}
-    # a NUL or a lone surrogate is no text to PostgreSQL
-    known_as = [pair for pair in keys if pair[1].isprintable() and len(pair[1]) <= _LONGEST_KEY]
-    found_ids = queries.sensors_by_id(conn, ids=list(ids)) if ids else []
-    found_keys = (
-        queries.sensors_by_key(conn, device_ids=[pair[0] for pair in known_as], keys=[pair[1] for pair in known_as])
-        if known_as
-        else []
-    )
-    return Sensors(
-        frozenset(row["id"] for row in found_ids),
-        {(row["device_id"], row["key"]): row["sensor_ids"] for row in found_keys},
-    )
+    def look_up(self, conn: DictConnection, ids: set[int], datapoints: Iterable[tuple[int, Datapoint]]) -> None:
+        """Look up these ids and what (device id, datapoint) pairs name: at most two queries, whatever their number."""
+        named: set[int] = set()
+        keys: set[tuple[int, str]] = set()
+        for device_id, point in datapoints:
+            sensor_id = _id_of(point.sensor)
+            if sensor_id is None:
+                keys.add((device_id, str(point.sensor)))
+            else:
+                named.add(sensor_id)
+        unknown_ids = [sensor_id for sensor_id in (ids | named) - self.ids if 0 < sensor_id <= _LARGEST_ID]
+        if unknown_ids:
+            self.ids.update(row["id"] for row in queries.sensors_by_id(conn, ids=unknown_ids))
+        # A key of several sensors is asked for again: the device may have a component of that name by now.
+        # A NUL or a lone surrogate is no text to PostgreSQL.
+        unknown_keys = [
+            pair
+            for pair in keys
+            if len(self.keys.get(pair, ())) != 1 and pair[1].isprintable() and len(pair[1]) <= _LONGEST_KEY
+        ]
+        if unknown_keys:
+            device_ids, names = map(list, zip(*unknown_keys, strict=True))
+            for row in queries.sensors_by_key(conn, device_ids=device_ids, keys=names):
+                self.keys[row["device_id"], row["key"]] = row["sensor_ids"]
 
 
 def _id_of(sensor: int | str) -> int | None:

@@ -12,6 +12,8 @@ class Settings:
     client_id: str
     batch_messages: int
     batch_seconds: float
+    patience_s: float
+    topic_prefixes: list[str]
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -22,6 +24,9 @@ class Settings:
             mqtt_url=env.str("MQTT_URL"),
             # The broker keeps undelivered messages under this name: it must come back, and no two may share it.
             client_id=env.str("MQTT_CLIENT_ID", "almanac-ingestor-1"),
-            batch_messages=env.int("BATCH_MESSAGES", 500),
-            batch_seconds=env.float("BATCH_SECONDS", 0.5),
+            batch_messages=env.int("BATCH_MESSAGES", 2000),
+            batch_seconds=env.float("BATCH_SECONDS", 0.2),
+            patience_s=env.float("DATABASE_PATIENCE_SECONDS", 30.0),
+            # `bridge/` for brokers that put their own name before ours
+            topic_prefixes=[f"{prefix.strip('/')}/" for prefix in env.list("MQTT_TOPIC_PREFIXES", [], subcast=str)],
         )

@@ -1,45 +1,61 @@
 """Put messages into the database for good: wait while it is away, go round a message that it refuses."""
 
 import logging
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from threading import Event
+from threading import Event, Timer
 
 import psycopg
 
 from ingestor.batch import Batch
 from ingestor.intake import Message, read_messages
+from ingestor.known import Known
 from ingestor.payload import Flaw, Reason, parse_topic
-from ingestor.writer import write_batch
+from ingestor.receipts import receipt_message
+from ingestor.writer import Writer
 from sql import DictConnection, connect
 
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0  # between two tries to reach the database
 
+Receipts = list[tuple[str, bytes]]  # topic, payload
+
 
 class Store:
-    """One connection to the database, made again as often as needed."""
+    """One connection to the database, made again as often as needed.
 
-    def __init__(self, database_url: str, stopping: Event) -> None:
+    `patience_s` is how long a batch may take before the database counts as gone: one that hangs, be it frozen or cut
+    off by a network that says nothing, must not hold the batch for ever.
+    """
+
+    def __init__(self, database_url: str, stopping: Event, patience_s: float) -> None:
         self._database_url = database_url
         self._stopping = stopping
+        self._patience_s = patience_s
         self._connection: DictConnection | None = None
+        self._known = Known()
+        self._writer = Writer(self._known)
+        self.away_since: float | None = None  # on the monotonic clock
 
-    def put(self, messages: Sequence[Message]) -> bool:
-        """Return True once every message is committed, or False when told to stop while the database is away."""
+    def put(self, messages: Sequence[Message]) -> Receipts | None:
+        """Return the receipts asked for once every message is committed, or None when told to stop before."""
         wait_s = _FIRST_WAIT_S
         while True:
             try:
-                self._put(messages)
-                return True
-            except psycopg.OperationalError as error:  # away, restarting, or a deadlock
+                receipts = self._put(messages)
+                self.away_since = None
+                return receipts
+            except psycopg.OperationalError as error:  # away, restarting, full, or a deadlock
+                self.away_since = self.away_since or time.monotonic()
                 log.warning("database away", extra={"error": str(error).strip(), "next_try_s": wait_s})
                 self.close()
                 if self._stopping.wait(wait_s):
-                    return False
+                    return None
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def close(self) -> None:
@@ -48,26 +64,45 @@ class Store:
             self._connection.close()
             self._connection = None
 
-    def _put(self, messages: Sequence[Message]) -> None:
+    def _put(self, messages: Sequence[Message]) -> Receipts:
         if self._connection is None:
-            self._connection = connect(self._database_url)
-        started = time.monotonic()
+            self._connection = connect(self._database_url, patience_s=self._patience_s)
+        conn, started = self._connection, time.monotonic()
         try:
-            batch = read_messages(self._connection, messages, datetime.now(UTC))
-            ledger = write_batch(self._connection, batch)
+            with _deadline(conn, self._patience_s):
+                batch = read_messages(conn, messages, self._known, datetime.now(UTC))
+                written = self._writer.write(conn, batch)
         except psycopg.OperationalError:
             raise
         except Exception as error:
             # The database refuses something, or the fault is ours: either way the other messages must not wait.
             log.exception("refused", extra={"messages": len(messages)})
             if len(messages) > 1:
-                for message in messages:
-                    self._put([message])
-            else:
-                write_batch(self._connection, _refused(messages[0], error))
-            return
+                return [receipt for message in messages for receipt in self._put([message])]
+            self._writer.write(conn, _refused(messages[0], error))
+            return []
         seconds = round(time.monotonic() - started, 4)
-        log.info("batch", extra={"messages": len(messages), **asdict(ledger), "seconds": seconds})
+        log.info("batch", extra={"messages": len(messages), **asdict(written.ledger), "seconds": seconds})
+        return [receipt_message(batch, written, asked) for asked in batch.asked]
+
+
+@contextmanager
+def _deadline(conn: DictConnection, seconds: float) -> Iterator[None]:
+    """Break the connection when the block takes longer: what waits for it then gets an OperationalError."""
+    timer = Timer(seconds, _break, [conn])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break(conn: DictConnection) -> None:
+    log.warning("the database has not answered in time: leaving it")
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=conn.fileno()) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+        connection.detach()
 
 
 def _refused(message: Message, error: Exception) -> Batch:

@@ -7,9 +7,8 @@ confirm another message that now has its number; an exception in a paho callback
 """
 
 import logging
-import queue
 import ssl
-import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +18,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ingestor.client import Client
+from ingestor.inbox import Inbox
 from ingestor.intake import Message
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ TOPICS = (
 )
 _SESSION_EXPIRY_S = 0xFFFFFFFF  # never: a session that expires takes its un-acknowledged messages with it
 _KEEPALIVE_S = 30
-_PUT_TIMEOUT_S = 0.2
+_INBOX_BYTES = 16 * 1024 * 1024
 
 
 class Delivery(NamedTuple):
@@ -49,26 +50,25 @@ class Subscriber:
     """A durable member of the shared subscription to every device's topics.
 
     `window` bounds what is in our hands: the broker sends at most that many un-acknowledged QoS 1 messages, and the
-    inbox holds as many. When it is full the network thread waits, TCP fills up, and the broker queues.
+    inbox holds as many, in 16 MiB. When it is full the network thread waits, TCP fills up, and the broker queues.
     """
 
-    def __init__(self, mqtt_url: str, client_id: str, window: int) -> None:
+    def __init__(self, mqtt_url: str, client_id: str, window: int, prefixes: Sequence[str] = ()) -> None:
         url = urlsplit(mqtt_url)
         if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
             raise ValueError(
                 f"MQTT_URL={url.scheme}://{url.hostname}: expected mqtt://[user:password@]host[:port] or mqtts://…"
             )
         self._address = (url.hostname, url.port or (8883 if url.scheme == "mqtts" else 1883))
-        self._inbox: queue.Queue[Delivery] = queue.Queue(maxsize=window)
-        self._connection = 0  # counts connections: acknowledgements for an earlier one are dropped
+        self._topics = [f"{prefix}{topic}" for prefix in ("", *prefixes) for topic in TOPICS]
+        window = min(window, 65535)  # MQTT's packet identifiers
+        self._inbox: Inbox[Delivery] = Inbox(window, _INBOX_BYTES)
         self._stopping = False
         self._connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         self._connect_properties.SessionExpiryInterval = _SESSION_EXPIRY_S
-        self._connect_properties.ReceiveMaximum = min(window, 65535)
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
-        )
-        self._client.max_inflight_messages_set(min(window, 65535))
+        self._connect_properties.ReceiveMaximum = window
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
+        self._client.max_inflight_messages_set(window)
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
@@ -79,6 +79,16 @@ class Subscriber:
         if url.scheme == "mqtts":
             self._client.tls_set_context(ssl.create_default_context())
 
+    @property
+    def is_connected(self) -> bool:
+        connected: bool = self._client.is_connected()
+        return connected
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have arrived and are not written yet."""
+        return len(self._inbox)
+
     def start(self) -> None:
         """Connect in a thread of its own, and again whenever the connection is lost."""
         self._client.connect_async(
@@ -88,54 +98,41 @@ class Subscriber:
 
     def take(self, most: int, seconds: float) -> list[Delivery]:
         """Wait up to `seconds` for a delivery, then gather what comes within `seconds` more, at most `most`."""
-        try:
-            deliveries = [self._inbox.get(timeout=seconds)]
-        except queue.Empty:
-            return []
-        deadline = time.monotonic() + seconds
-        while len(deliveries) < most:
-            try:
-                deliveries.append(self._inbox.get(timeout=max(0.0, deadline - time.monotonic())))
-            except queue.Empty:
-                break
-        return deliveries
+        return self._inbox.take(most, seconds)
 
     def acknowledge(self, deliveries: list[Delivery]) -> None:
         """Tell the broker that these are committed; it sends those of a lost connection again instead."""
-        for delivery in deliveries:
-            if delivery.qos > 0 and delivery.connection == self._connection:
-                self._client.ack(delivery.number, delivery.qos)
+        self._client.acknowledge((delivery.connection, delivery.number) for delivery in deliveries if delivery.qos > 0)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 1 as soon as there is a connection."""
+        self._client.publish(topic, payload, qos=1)
 
     def stop(self) -> None:
         """Leave; the broker keeps the session, and for it all that is not acknowledged."""
         self._stopping = True
+        self._inbox.close()
         self._client.disconnect()
         self._client.loop_stop()
 
     def _on_connect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._connection += 1
         if reason.is_failure:
             log.error("broker refused the connection", extra={"reason": str(reason)})
             return
-        client.subscribe([(f"$share/{GROUP}/{topic}", SubscribeOptions(qos=1)) for topic in TOPICS])
+        client.subscribe([(f"$share/{GROUP}/{topic}", SubscribeOptions(qos=1)) for topic in self._topics])
 
     def _on_subscribe(self, client: mqtt.Client, userdata: Any, number: int, reasons: Any, properties: Any) -> None:
-        refused = [topic for topic, reason in zip(TOPICS, reasons, strict=True) if reason.is_failure]
+        refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
         if refused:
             log.error("broker refused subscriptions", extra={"topics": refused})
         else:
-            log.info("subscribed", extra={"topics": list(TOPICS), "group": GROUP})
+            log.info("subscribed", extra={"topics": self._topics, "group": GROUP})
 
     def _on_disconnect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._connection += 1
         log.log(logging.INFO if self._stopping else logging.WARNING, "disconnected", extra={"reason": str(reason)})
 
     def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         topic = str(message._topic, "utf-8", "replace")  # .topic raises for what is no UTF-8
-        delivery = Delivery(Message(topic, bytes(message.payload)), message.qos, message.mid, self._connection)
-        while not self._stopping:
-            try:
-                self._inbox.put(delivery, timeout=_PUT_TIMEOUT_S)
-                return
-            except queue.Full:
-                continue
+        self._inbox.put(
+            Delivery(Message(topic, bytes(message.payload)), message.qos, message.mid, self._client.connection)
+        )

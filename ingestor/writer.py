@@ -1,11 +1,24 @@
 """Write a batch to the database: all of it in one transaction, or none."""
 
+import logging
+import time
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import psycopg
 from psycopg.types.json import Jsonb
 
 from ingestor.batch import Batch
+from ingestor.columns import Columns, Mask
+from ingestor.known import Known
 from sql import DictConnection, queries
+
+log = logging.getLogger(__name__)
+
+_COPY = "COPY datapoints (device_id, sensor_id, time, raw, value, calibration_id) FROM STDIN (FORMAT binary)"
+_PAUSE_S = 10.0  # without COPY after a batch that held something stored before: more such are coming
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,43 +31,125 @@ class Ledger:
     quarantined: int = 0  # a message that could not be read at all counts as one
 
 
-def write_batch(conn: DictConnection, batch: Batch) -> Ledger:
-    """Write the batch and return what became of it, once that is committed.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A batch that is committed."""
 
-    Raises psycopg.OperationalError when the database is away, psycopg.Error when it refuses something in the batch.
+    ledger: Ledger
+    stored: Mask  # of the batch's datapoints, in the order in which they came
+
+
+class Writer:
+    """Writes batches over one connection at a time, with what it learned from earlier ones.
+
+    A batch of nothing but new rows, as nearly all are, goes straight into the hypertable by binary COPY. COPY knows no
+    ON CONFLICT: where a row is there already it is undone, and the batch goes the way of all others, INSERT … SELECT
+    unnest(…) ON CONFLICT. The embedded database has that one alone.
     """
-    stored = 0
-    with conn.transaction():
-        if batch.device_ids:
-            queries.hold_rollup_horizon(conn)
-            pairs = list(set(zip(batch.device_ids, batch.sensor_ids, strict=True)))
-            queries.insert_missing_components(
-                conn, device_ids=[pair[0] for pair in pairs], sensor_ids=[pair[1] for pair in pairs]
-            )
-            stored = queries.store_datapoints(
-                conn,
-                device_ids=batch.device_ids,
-                sensor_ids=batch.sensor_ids,
-                times=batch.times,
-                raws=batch.raws,
-                values=batch.raws,
-            )
-        if batch.quarantined:
-            device_ids, hashes, topics, payloads, reasons, details = map(list, zip(*batch.quarantined, strict=True))
-            queries.insert_quarantine(
-                conn,
-                device_ids=device_ids,
-                token_hashes=hashes,
-                topics=topics,
-                payloads=payloads,
-                reasons=[str(reason) for reason in reasons],
-                details=details,
-            )
-        if batch.hardware_infos:
-            infos = [Jsonb(info) for info in batch.hardware_infos.values()]
-            queries.update_hardware_info(conn, device_ids=list(batch.hardware_infos), infos=infos)
-        if batch.inventory:
-            queries.insert_inventory(conn, reports=[report and Jsonb(report) for report in batch.inventory])
-    received = len(batch.device_ids)
-    quarantined = len(batch.quarantined)
-    return Ledger(received + quarantined, stored, received - stored, quarantined)
+
+    def __init__(self, known: Known, *, by_copy: bool = True) -> None:
+        self._known = known
+        self._copy_from = 0.0 if by_copy else float("inf")  # on the monotonic clock
+
+    def write(self, conn: DictConnection, batch: Batch) -> Written:
+        """Write the batch and return what became of it, once that is committed.
+
+        Raises psycopg.OperationalError when the database is away, psycopg.Error when it refuses something in the batch.
+        """
+        received = batch.columns()
+        stored = np.zeros(len(received), np.bool_)
+        made: set[tuple[int, int]] = set()
+        with conn.transaction():
+            if len(received):
+                # Where this is, is late: it stays until we commit.
+                horizon_us = round(queries.hold_rollup_horizon(conn).timestamp() * 1e6)
+                order = received.order()
+                rows = received.take(order)
+                components = np.unique(rows.components())
+                pairs = zip((components >> 32).tolist(), (components & 0xFFFFFFFF).tolist(), strict=True)
+                made = self._known.make_components(conn, pairs)
+                changed = self._store(conn, rows)
+                if changed.any():
+                    _settle(conn, rows.take(changed), horizon_us)
+                stored[order] = changed
+            _keep_the_rest(conn, batch)
+        self._known.components |= made
+        count, quarantined = int(stored.sum()), len(batch.quarantined)
+        return Written(Ledger(len(received) + quarantined, count, len(received) - count, quarantined), stored)
+
+    def _store(self, conn: DictConnection, rows: Columns) -> Mask:
+        """Store rows in the order of their keys and return which of them changed something."""
+        if time.monotonic() >= self._copy_from:
+            try:
+                with conn.transaction(), conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+                    copy.write(rows.binary())
+                return np.ones(len(rows), np.bool_)
+            except psycopg.errors.UniqueViolation:
+                self._copy_from = time.monotonic() + _PAUSE_S
+            except psycopg.errors.FeatureNotSupported:
+                log.info("this database takes no COPY FROM STDIN: rows go by INSERT")
+                self._copy_from = float("inf")
+        keys = queries.store_datapoints(
+            conn,
+            device_ids=rows.device_ids,
+            sensor_ids=rows.sensor_ids,
+            times=rows.times,
+            raws=rows.raws,
+            values=rows.values,
+            calibration_ids=rows.calibration_ids,
+        )
+        if len(keys["times"]) in (0, len(rows)):
+            return np.full(len(rows), len(keys["times"]) > 0)
+        return rows.rows_of(keys["device_ids"], keys["sensor_ids"], keys["times"])
+
+
+def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:
+    """Write what follows from changed rows, which are in the order of their keys."""
+    newest = np.append(rows.components()[1:] != rows.components()[:-1], True).nonzero()[0]
+    previous = np.maximum(newest - 1, 0)
+    previous = np.where(rows.components()[previous] == rows.components()[newest], previous, newest)
+    queries.move_latest_values(
+        conn,
+        device_ids=rows.device_ids[newest],
+        sensor_ids=rows.sensor_ids[newest],
+        times=rows.times[newest],
+        raws=rows.raws[newest],
+        values=rows.values[newest],
+        previous_times=rows.times[previous],
+        previous_values=rows.values[previous],
+    )
+    late = rows.times < horizon_us
+    if late.any():
+        days = np.unique(np.stack((rows.device_ids[late], rows.times[late] // _DAY_US)), axis=1)
+        queries.mark_late_days(
+            conn,
+            device_ids=days[0].astype(np.int32),
+            days=days[1].astype("datetime64[D]").tolist(),
+        )
+    first = np.append(True, rows.device_ids[1:] != rows.device_ids[:-1]).nonzero()[0]
+    queries.touch_devices(
+        conn,
+        device_ids=rows.device_ids[first],
+        times=np.maximum.reduceat(rows.times, first),
+        lates=np.maximum.reduceat(late, first).astype(np.int32),
+    )
+
+
+def _keep_the_rest(conn: DictConnection, batch: Batch) -> None:
+    if batch.quarantined:
+        columns: list[list[Any]] = list(map(list, zip(*batch.quarantined, strict=True)))
+        device_ids, hashes, topics, payloads, reasons, details, _ = columns
+        queries.insert_quarantine(
+            conn,
+            device_ids=device_ids,
+            token_hashes=hashes,
+            topics=topics,
+            payloads=payloads,
+            reasons=[str(reason) for reason in reasons],
+            details=details,
+        )
+    if batch.hardware_infos:
+        infos = [Jsonb(info) for info in batch.hardware_infos.values()]
+        queries.update_hardware_info(conn, device_ids=list(batch.hardware_infos), infos=infos)
+    if batch.inventory:
+        queries.insert_inventory(conn, reports=[report and Jsonb(report) for report in batch.inventory])

@@ -161,6 +161,7 @@ autosave_interval 1
 
 # While the ingestor is away everything waits for it, QoS 0 too, up to 1 GiB.
 queue_qos0_messages true
+upgrade_outgoing_qos true
 max_queued_messages 0
 max_queued_bytes 1073741824
 # More than a batch of the ingestor, which acknowledges only what it has committed.

@@ -46,9 +46,13 @@ class _Adapter(PyFormatAdapter):
 queries: Any = aiosql.from_path(Path(str(files(__name__))), _Adapter, kwargs_only=True)
 
 
-def connect(database_url: str) -> DictConnection:
-    """Open one connection in UTC. Raises psycopg.OperationalError after 5 seconds without an answer."""
-    conn = psycopg.connect(_in_utc(database_url), **_CONNECTION)
+def connect(database_url: str, patience_s: float | None = None) -> DictConnection:
+    """Open one connection in UTC. Raises psycopg.OperationalError after 5 seconds without an answer.
+
+    `patience_s`: the server ends by itself a statement that takes longer, and a transaction whose client is silent for
+    so long; the embedded database, which has no such settings, ignores it.
+    """
+    conn = psycopg.connect(_in_utc(database_url, patience_s), **_CONNECTION)
     arrays.register(conn)
     return conn
 
@@ -70,5 +74,18 @@ def open_pool(database_url: str, *, max_size: int, timeout: float = 5.0) -> Conn
     )
 
 
-def _in_utc(database_url: str) -> str:
-    return make_conninfo(database_url, options="-c timezone=UTC", connect_timeout=5)
+def _in_utc(database_url: str, patience_s: float | None = None) -> str:
+    options = "-c timezone=UTC"
+    if patience_s is not None:
+        limit_ms = int(patience_s * 1000)
+        options += f" -c statement_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
+    return make_conninfo(
+        database_url,
+        options=options,
+        connect_timeout=5,
+        # A peer that has vanished without a word is noticed within half a minute.
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=4,
+        tcp_user_timeout=30_000,
+    )

@@ -1,8 +1,12 @@
 -- The way of a batch into the database, in the order in which a batch runs these.
 
+-- name: ingest_version()$
+-- Moves when something does that ingestors remember.
+SELECT version FROM ingest_version;
+
 -- name: device_ids_of_tokens(hashes)
 -- Which device each valid token belongs to, by the token's SHA-256.
-SELECT t.hash, t.device_id
+SELECT t.hash, t.device_id, t.expires_at
 FROM device_tokens AS t
 JOIN devices AS d ON d.id = t.device_id
 WHERE
@@ -27,7 +31,7 @@ LEFT JOIN sensors AS s ON s.default_key = r.key
 WHERE c.sensor_id IS NOT NULL OR s.id IS NOT NULL
 GROUP BY r.device_id, r.key, c.sensor_id;
 
--- name: hold_rollup_horizon()
+-- name: hold_rollup_horizon()$
 -- Keep the horizon where it is until this transaction ends, so that what it writes below it is marked.
 SELECT horizon FROM rollup_horizon FOR SHARE;
 
@@ -59,89 +63,91 @@ FROM (
 ORDER BY n.device_id, n.sensor_id
 ON CONFLICT (device_id, sensor_id) DO NOTHING;
 
--- name: store_datapoints(device_ids, sensor_ids, times, raws, values)$
--- Store a batch and return how many rows it changed; call it after hold_rollup_horizon in the same transaction.
--- The newest write of a (device, sensor, time) wins, and one that says the same again writes nothing at all.
--- Latest values only move forward in time. Rows are locked in the order of their keys: two batches cannot deadlock.
-WITH received AS (
-    SELECT DISTINCT ON (device_id, sensor_id, time) device_id, sensor_id, time, raw, value
+-- name: store_datapoints(device_ids, sensor_ids, times, raws, values, calibration_ids)^
+-- Store rows, in the order of their keys and none with another's, and return the keys of those that changed something.
+-- The newest write of a key wins, and one that says the same again writes nothing at all.
+WITH stored AS (
+    INSERT INTO datapoints AS d (device_id, sensor_id, time, raw, value, calibration_id)
+    SELECT device_id, sensor_id, time, raw, nullif(value, 'NaN'), nullif(calibration_id, 0)
     FROM unnest(
-        :device_ids::integer[], :sensor_ids::integer[], :times::timestamptz[], :raws::double precision[], :values::double precision[]
-    ) WITH ORDINALITY AS r (device_id, sensor_id, time, raw, value, position)
-    ORDER BY device_id, sensor_id, time, position DESC
-),
-stored AS (
-    INSERT INTO datapoints AS d (device_id, sensor_id, time, raw, value)
-    SELECT device_id, sensor_id, time, raw, value FROM received
+        :device_ids::integer[],
+        :sensor_ids::integer[],
+        :times::timestamptz[],
+        :raws::double precision[],
+        :values::double precision[],
+        :calibration_ids::integer[]
+    ) AS r (device_id, sensor_id, time, raw, value, calibration_id)
     ON CONFLICT (device_id, sensor_id, time) DO UPDATE
-    SET raw = excluded.raw, value = excluded.value
-    WHERE (d.raw, d.value) IS DISTINCT FROM (excluded.raw, excluded.value)
-    RETURNING device_id, sensor_id, time, raw, value
-),
-marked AS (
-    INSERT INTO rollup_dirty AS r (device_id, day)
-    SELECT DISTINCT device_id, (time AT TIME ZONE 'UTC')::date
-    FROM stored
-    WHERE time < (SELECT horizon FROM rollup_horizon)
-    ORDER BY 1, 2
-    ON CONFLICT (device_id, day) DO UPDATE SET refreshing = false
-),
-newest AS (
-    SELECT
-        device_id,
-        sensor_id,
-        time,
-        raw,
-        value,
-        lead(time) OVER component AS previous_time,
-        lead(value) OVER component AS previous_value,
-        row_number() OVER component AS age
-    FROM stored
-    WINDOW component AS (PARTITION BY device_id, sensor_id ORDER BY time DESC)
+    SET raw = excluded.raw, value = excluded.value, calibration_id = excluded.calibration_id
+    WHERE (d.raw, d.value, d.calibration_id) IS DISTINCT FROM (excluded.raw, excluded.value, excluded.calibration_id)
+    RETURNING device_id, sensor_id, time
+)
+SELECT
+    coalesce(array_agg(device_id), '{}') AS device_ids,
+    coalesce(array_agg(sensor_id), '{}') AS sensor_ids,
+    coalesce(array_agg(time), '{}') AS times
+FROM stored;
+
+-- name: mark_late_days(device_ids, days)!
+-- Remember which days of which devices were written below the horizon.
+INSERT INTO rollup_dirty AS r (device_id, day)
+SELECT device_id, day
+FROM unnest(:device_ids::integer[], :days::date[]) AS n (device_id, day)
+ORDER BY device_id, day
+ON CONFLICT (device_id, day) DO UPDATE SET refreshing = false;
+
+-- name: move_latest_values(device_ids, sensor_ids, times, raws, values, previous_times, previous_values)!
+-- Latest values of components only move forward in time; previous_time is that of the reading before in the same batch,
+-- or the time itself where there is none.
+WITH newest AS (
+    SELECT device_id, sensor_id, time, raw, nullif(value, 'NaN') AS value, previous_time, nullif(previous_value, 'NaN') AS previous_value
+    FROM unnest(
+        :device_ids::integer[],
+        :sensor_ids::integer[],
+        :times::timestamptz[],
+        :raws::double precision[],
+        :values::double precision[],
+        :previous_times::timestamptz[],
+        :previous_values::double precision[]
+    ) AS n (device_id, sensor_id, time, raw, value, previous_time, previous_value)
 ),
 locked AS (
     SELECT n.*
     FROM components AS c
     JOIN newest AS n USING (device_id, sensor_id)
-    WHERE n.age = 1 AND (c.latest_time IS NULL OR c.latest_time <= n.time)
+    WHERE c.latest_time IS NULL OR c.latest_time <= n.time
     ORDER BY c.device_id, c.sensor_id
     FOR NO KEY UPDATE OF c
-),
-moved AS (
-    UPDATE components AS c
-    SET
-        latest_time = n.time,
-        latest_raw = n.raw,
-        latest_value = n.value,
-        previous_value = CASE
-            WHEN c.latest_time = n.time THEN c.previous_value
-            WHEN n.previous_time IS NOT NULL AND (c.latest_time IS NULL OR c.latest_time < n.previous_time) THEN n.previous_value
-            ELSE c.latest_value
-        END
-    FROM locked AS n
-    WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time)
-),
-heard AS (
+)
+UPDATE components AS c
+SET
+    latest_time = n.time,
+    latest_raw = n.raw,
+    latest_value = n.value,
+    previous_value = CASE
+        WHEN n.previous_time < n.time AND (c.latest_time IS NULL OR c.latest_time <= n.previous_time) THEN n.previous_value
+        WHEN c.latest_time = n.time THEN c.previous_value
+        ELSE c.latest_value
+    END
+FROM locked AS n
+WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time);
+
+-- name: touch_devices(device_ids, times, lates)!
+-- Note a device's newest reading, and that its data has changed; `late` is 1 where some of that is below the horizon.
+WITH heard AS (
     SELECT d.id, n.time, n.late
     FROM devices AS d
-    JOIN (
-        SELECT device_id, max(time) AS time, (min(time) < (SELECT horizon FROM rollup_horizon))::integer AS late
-        FROM stored
-        GROUP BY device_id
-    ) AS n ON n.device_id = d.id
+    JOIN unnest(:device_ids::integer[], :times::timestamptz[], :lates::integer[]) AS n (device_id, time, late) ON n.device_id = d.id
     ORDER BY d.id
     FOR NO KEY UPDATE OF d
-),
-touched AS (
-    UPDATE devices AS d
-    SET
-        last_reading_at = greatest(d.last_reading_at, h.time),
-        data_version = d.data_version + 1,
-        late_version = d.late_version + h.late
-    FROM heard AS h
-    WHERE d.id = h.id
 )
-SELECT count(*) FROM stored;
+UPDATE devices AS d
+SET
+    last_reading_at = greatest(d.last_reading_at, h.time),
+    data_version = d.data_version + 1,
+    late_version = d.late_version + h.late
+FROM heard AS h
+WHERE d.id = h.id;
 
 -- name: insert_quarantine(device_ids, token_hashes, topics, payloads, reasons, details)!
 -- Keep what could not be stored; the same again, as after a redelivery, is kept once.

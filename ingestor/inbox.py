@@ -1,0 +1,68 @@
+"""What has arrived and waits to be written: bounded in messages and in bytes."""
+
+from collections import deque
+from threading import Condition
+from typing import Generic, Protocol, TypeVar
+
+from ingestor.intake import Message
+
+
+class _Holds(Protocol):
+    @property
+    def message(self) -> Message: ...
+
+
+T = TypeVar("T", bound=_Holds)
+
+
+class Inbox(Generic[T]):
+    """A queue between the network's thread and the writer's; a full one makes the network wait."""
+
+    def __init__(self, most_messages: int, most_bytes: int) -> None:
+        self._most_messages = most_messages
+        self._most_bytes = most_bytes
+        self._items: deque[T] = deque()
+        self._bytes = 0
+        self._enough = 1  # messages that the writer waits for
+        self._changed = Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        """Add an item once there is room; after close() it is dropped."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or (len(self._items) < self._most_messages and self._bytes < self._most_bytes)
+            )
+            if self._closed:
+                return
+            self._items.append(item)
+            self._bytes += len(item.message.payload)
+            if len(self._items) >= self._enough or self._bytes >= self._most_bytes:
+                self._changed.notify_all()
+
+    def take(self, most: int, seconds: float) -> list[T]:
+        """Wait up to `seconds` for an item, then up to `seconds` more for others; return at most `most`."""
+        with self._changed:
+            for self._enough in (1, most):
+                self._changed.wait_for(
+                    lambda: self._closed or len(self._items) >= self._enough or self._bytes >= self._most_bytes, seconds
+                )
+                if not self._items:
+                    return []
+            taken: list[T] = []
+            size = 0
+            while self._items and len(taken) < most and size < self._most_bytes:
+                taken.append(self._items.popleft())
+                size += len(taken[-1].message.payload)
+            self._bytes -= size
+            self._changed.notify_all()
+            return taken
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

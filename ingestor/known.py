@@ -1,0 +1,54 @@
+"""What the ingestor knows from earlier batches: whose a token is, which sensors and components there are."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+
+from ingestor.sensors import Sensors
+from sql import DictConnection, queries
+
+_MOST = 200_000  # of each kind, some 30 MB: beyond that it starts anew
+
+
+def hash_token(token: str) -> bytes:
+    """Return the form in which the database knows a device token."""
+    return sha256(token.encode()).digest()
+
+
+class Known:
+    """Answers from memory while the database's ingest_version stays; of absence it remembers nothing."""
+
+    def __init__(self) -> None:
+        self.sensors = Sensors()
+        self.components: set[tuple[int, int]] = set()  # (device id, sensor id)
+        self._devices: dict[str, tuple[int, datetime | None]] = {}  # by token, with the end of its validity
+        self._version: int | None = None
+
+    def refresh(self, conn: DictConnection) -> None:
+        """Forget what may have changed; call it with every batch."""
+        version = queries.ingest_version(conn)
+        if version != self._version or max(len(self._devices), len(self.components), len(self.sensors.keys)) > _MOST:
+            self._devices.clear()
+            self.components.clear()
+            self.sensors = Sensors()
+            self._version = version
+
+    def devices_of(self, conn: DictConnection, tokens: set[str], now: datetime) -> dict[str, int]:
+        """Return the device of each token that is valid now."""
+        by_hash = {hash_token(token): token for token in tokens if token not in self._devices}
+        if by_hash:
+            for row in queries.device_ids_of_tokens(conn, hashes=list(by_hash)):
+                self._devices[by_hash[bytes(row["hash"])]] = (row["device_id"], row["expires_at"])
+        found = ((token, self._devices.get(token)) for token in tokens)
+        return {token: entry[0] for token, entry in found if entry and (entry[1] is None or entry[1] > now)}
+
+    def make_components(self, conn: DictConnection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Make the components that the database lacks, and return those that were not known; call it in a transaction.
+
+        Add them to `components` once that has committed.
+        """
+        unknown = {pair for pair in pairs if pair not in self.components}
+        if unknown:
+            device_ids, sensor_ids = map(list, zip(*unknown, strict=True))
+            queries.insert_missing_components(conn, device_ids=device_ids, sensor_ids=sensor_ids)
+        return unknown

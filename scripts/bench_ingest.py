@@ -1,0 +1,336 @@
+"""Compare the whole way of a reading, MQTT publish to committed row, with a plain binary COPY of the same rows.
+
+    python -m scripts.bench_ingest [--server postgresql://…] [--messages 40000] [--workers 1] [--raw]
+
+Without --server it runs on the embedded TimescaleDB, whose plain way in is INSERT … SELECT unnest. Broker, daemon and
+database are those of ./scripts/dev. The publisher encodes everything before the clock starts and speaks MQTT 3.1.1
+at QoS 1 on one connection a device. Prints one JSON object; what counts is `ratio`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import selectors
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import psycopg
+
+from app.seed import seed
+from ingestor.intake import hash_token
+from scripts import services
+from scripts.supervisor import Child, Service
+from sql import DictConnection, connect, queries
+from sql.migrate import migrate
+
+SENSORS = (10, 14, 53, 55, 56, 58, 87, 88, 89, 112, 113, 220)
+BINARY = {"format": "binary"}
+_ROW = np.dtype(
+    [("columns", ">i2")]
+    + [
+        field
+        for name, size in (("device_id", 4), ("sensor_id", 4), ("time", 8), ("raw", 8), ("value", 8))
+        for field in ((f"{name}_size", ">i4"), (name, f">{'f' if name in ('raw', 'value') else 'i'}{size}"))
+    ]
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", help="a PostgreSQL server with TimescaleDB; a fresh database is made on it")
+    parser.add_argument("--messages", type=int, default=40_000, help="of 12 datapoints each [%(default)s]")
+    parser.add_argument("--devices", type=int, default=50, help="each with a connection of its own [%(default)s]")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the ingestor [%(default)s]")
+    parser.add_argument("--rate", type=float, help="publish so many messages a second, and measure publish to visible")
+    parser.add_argument(
+        "--base", type=float, default=0, help="millions of datapoints in the table before [%(default)s]"
+    )
+    parser.add_argument("--raw", action="store_true", help="the kits' compact grammar instead of JSON")
+    arguments = parser.parse_args()
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        print(json.dumps(run(arguments, directory, stack), indent=2))
+
+
+def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dict[str, Any]:
+    """Start everything, measure, and return the figures."""
+    url = stack.enter_context(database(arguments.server, directory))
+    conn = stack.enter_context(connect(url))
+    broker = services.Broker(directory / "broker", services.free_port(), services.free_port())
+    stack.enter_context(running(broker.service()))
+    tokens = [f"bench{number:04}" for number in range(arguments.devices)]
+    device_ids = make_devices(conn, tokens)
+    if arguments.base:
+        fill(conn, device_ids, int(arguments.base * 1e6))
+
+    times, values = readings(arguments.messages, arguments.devices)
+    encode = raw_payload if arguments.raw else json_payload
+    packets = [b""] * arguments.devices
+    for number in range(arguments.messages):
+        device = number % arguments.devices
+        topic = f"device/sck/{tokens[device]}/readings{'/raw' if arguments.raw else ''}"
+        packets[device] += publish_packet(topic, encode(times[number], values[number]), number // arguments.devices + 1)
+
+    rows = arguments.messages * len(SENSORS)
+    plain_rate = None
+    if not arguments.rate:
+        plain = min(plain_load(conn, device_ids, times, values, bool(arguments.base)) for _ in range(2))
+        plain_rate = rows / plain
+
+    log = Ledger()
+    command = [
+        sys.executable,
+        "-m",
+        "ingestor",
+        *(["--workers", str(arguments.workers)] if arguments.workers > 1 else []),
+    ]
+    env = {"DATABASE_URL": url, "MQTT_URL": broker.login_url, "MQTT_CLIENT_ID": "bench"}
+    daemon = stack.enter_context(running(Service("ingestor", command, env, says='"event":"subscribed"'), log.read))
+    time.sleep(0.5 * arguments.workers)
+    started, cpu = time.monotonic(), cpu_seconds(daemon.pid)
+    publish(broker.kit_port, tokens, packets, arguments.messages, arguments.rate)
+    published = time.monotonic()
+    while log.accounted < rows:
+        time.sleep(0.01)
+        if time.monotonic() - log.last > 60:
+            raise SystemExit(f"the ingestor stopped at {log.accounted} of {rows} datapoints")
+    seconds = log.last - started
+    count = conn.execute("SELECT count(*) AS n FROM datapoints").fetchone()
+    figures: dict[str, Any] = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "server": conn.execute("SELECT version() AS v").fetchone()["v"].split(" on ")[0],  # type: ignore[index]
+        "datapoints": rows,
+        "in_table": count["n"] if count else None,
+        "batches": log.batches,
+        "publish_seconds": round(published - started, 2),
+        "end_to_end_seconds": round(seconds, 2),
+        "end_to_end_per_second": round(rows / seconds),
+        "ingestor_cpu_seconds": round(cpu_seconds(daemon.pid) - cpu, 2),
+        "ingestor_peak_mb": peak_mb(daemon.pid),
+    }
+    if plain_rate:
+        figures |= {"plain_per_second": round(plain_rate), "ratio": round(rows / seconds / plain_rate, 3)}
+    return figures
+
+
+@contextmanager
+def running(service: Service, show: Callable[[str], None] | None = None) -> Iterator[Child]:
+    child = Child(service, show)
+    child.start()
+    try:
+        child.wait_until_ready()
+        yield child
+    finally:
+        child.stop()
+
+
+@contextmanager
+def database(server: str | None, directory: Path) -> Iterator[str]:
+    """A migrated and seeded database: a new one on the server, or the embedded one."""
+    if server:
+        name = f"almanac_bench_{os.getpid()}"
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            try:
+                yield prepared(urlsplit(server)._replace(path=f"/{name}").geturl())
+            finally:
+                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+    else:
+        port = services.free_port()
+        with running(services.database(directory / "database", port)):
+            yield prepared(services.database_url(port))
+
+
+def prepared(url: str) -> str:
+    migrate(url)
+    with psycopg.connect(url, prepare_threshold=None) as connection:
+        seed(connection)
+    return url
+
+
+def make_devices(conn: DictConnection, tokens: list[str]) -> list[int]:
+    owner = conn.execute(
+        "INSERT INTO users (username, email, password_hash) VALUES ('bench', 'bench@example.org', '') RETURNING id"
+    ).fetchone()
+    assert owner is not None
+    ids = []
+    for token in tokens:
+        row = conn.execute(
+            "INSERT INTO devices (owner_id, name) VALUES (%s, %s) RETURNING id", (owner["id"], token)
+        ).fetchone()
+        assert row is not None
+        ids.append(row["id"])
+        queries.insert_device_token(conn, device_id=row["id"], hash=hash_token(token), expires_at=None)
+    return ids
+
+
+def readings(messages: int, devices: int) -> tuple[list[datetime], np.ndarray[Any, Any]]:
+    """One reading a minute and device, the last of them now."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    last = (messages - 1) // devices
+    times = [now - timedelta(minutes=last - number // devices) for number in range(messages)]
+    return times, np.round(np.random.default_rng(6).uniform(0, 100, (messages, len(SENSORS))), 2)
+
+
+def json_payload(when: datetime, values: np.ndarray[Any, Any]) -> bytes:
+    sensors = [{"id": sensor, "value": value} for sensor, value in zip(SENSORS, values.tolist(), strict=True)]
+    return json.dumps({"data": [{"recorded_at": f"{when:%Y-%m-%dT%H:%M:%SZ}", "sensors": sensors}]}).encode()
+
+
+def raw_payload(when: datetime, values: np.ndarray[Any, Any]) -> bytes:
+    pairs = ",".join(f"{sensor}:{value:.2f}" for sensor, value in zip(SENSORS, values.tolist(), strict=True))
+    return f"{{t:{when:%Y-%m-%dT%H:%M:%SZ},{pairs}}}".encode()
+
+
+def publish_packet(topic: str, payload: bytes, number: int) -> bytes:
+    """MQTT 3.1.1 PUBLISH at QoS 1."""
+    body = struct.pack("!H", len(topic)) + topic.encode() + struct.pack("!H", number) + payload
+    length, left = b"", len(body)
+    while True:
+        left, digit = left >> 7, left & 127
+        length += bytes([digit | 128 if left else digit])
+        if not left:
+            return b"\x32" + length + body
+
+
+def publish(port: int, tokens: list[str], packets: list[bytes], messages: int, rate: float | None) -> None:
+    """Send everything, each token on its own connection, and return when the broker has acknowledged all of it."""
+    if rate:
+        raise SystemExit("--rate: not yet")
+    selector = selectors.DefaultSelector()
+    unsent: dict[socket.socket, memoryview] = {}
+    for token, packet in zip(tokens, packets, strict=True):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(
+            b"\x10"
+            + bytes([12 + len(token)])
+            + b"\x00\x04MQTT\x04\x02\x00\x00"
+            + struct.pack("!H", len(token))
+            + token.encode()
+        )
+        if connection.recv(4) != b"\x20\x02\x00\x00":
+            raise SystemExit("the broker refused a connection")
+        connection.setblocking(False)
+        unsent[connection] = memoryview(packet)
+        selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+    acknowledged = 0
+    while acknowledged < 4 * messages:
+        for key, events in selector.select(timeout=30) or [(None, 0)]:
+            if key is None:
+                raise SystemExit(f"the broker stopped at {acknowledged // 4} of {messages} messages")
+            connection = key.fileobj  # type: ignore[assignment]
+            if events & selectors.EVENT_READ:
+                acknowledged += len(connection.recv(65536))
+            if events & selectors.EVENT_WRITE:
+                unsent[connection] = unsent[connection][connection.send(unsent[connection][:16384]) :]
+                if not unsent[connection]:
+                    selector.modify(connection, selectors.EVENT_READ)
+    for connection in unsent:
+        connection.sendall(b"\xe0\x00")
+        connection.close()
+
+
+def plain_load(conn: DictConnection, device_ids: list[int], times: list[datetime], values: Any, keep: bool) -> float:
+    """Load the same rows by themselves, return the seconds, and take them out again."""
+    rows = np.zeros(values.size, _ROW)
+    rows["columns"] = 5
+    for name in ("device_id", "sensor_id", "time", "raw", "value"):
+        rows[f"{name}_size"] = rows.dtype[name].itemsize
+    rows["device_id"] = np.repeat(np.resize(np.array(device_ids), len(times)), len(SENSORS))
+    rows["sensor_id"] = np.tile(np.array(SENSORS), len(times))
+    microseconds = np.array([int(when.timestamp() * 1e6) for when in times])
+    rows["time"] = np.repeat(microseconds - 946_684_800_000_000, len(SENSORS))
+    rows["raw"] = rows["value"] = values.ravel()
+    started = time.monotonic()
+    try:
+        with (
+            conn.cursor() as cursor,
+            cursor.copy("COPY datapoints (device_id, sensor_id, time, raw, value) FROM STDIN (FORMAT binary)") as copy,
+        ):
+            copy.write(b"PGCOPY\n\xff\r\n\x00" + bytes(8))
+            for start in range(0, len(rows), 1000):
+                copy.write(rows[start : start + 1000].tobytes())
+            copy.write(b"\xff\xff")
+    except psycopg.errors.FeatureNotSupported:
+        for start in range(0, len(rows), 10_000):
+            part = rows[start : start + 10_000]
+            conn.execute(
+                "INSERT INTO datapoints (device_id, sensor_id, time, raw, value)"
+                " SELECT * FROM unnest(%s::integer[], %s::integer[], %s::timestamptz[], %s::float8[], %s::float8[])",
+                [
+                    part["device_id"].astype(np.int32),
+                    part["sensor_id"].astype(np.int32),
+                    part["time"].astype(np.int64) + 946_684_800_000_000,
+                    part["raw"].astype(np.float64),
+                    part["value"].astype(np.float64),
+                ],
+            )
+    seconds = time.monotonic() - started
+    if keep:
+        conn.execute("DELETE FROM datapoints WHERE time >= %s", (times[0],))
+    else:
+        conn.execute("TRUNCATE datapoints")
+    return seconds
+
+
+def fill(conn: DictConnection, device_ids: list[int], rows: int) -> None:
+    """Put so many datapoints of the weeks before into the table."""
+    each = rows // (len(device_ids) * len(SENSORS))
+    conn.execute(
+        "INSERT INTO datapoints (device_id, sensor_id, time, raw, value)"
+        " SELECT d, s, now() - INTERVAL '60 days' - n * INTERVAL '10 seconds', n, n"
+        " FROM unnest(%s::integer[]) AS d, unnest(%s::integer[]) AS s, generate_series(1, %s) AS n",
+        (device_ids, list(SENSORS), each),
+    )
+
+
+class Ledger:
+    """What the daemon's log says."""
+
+    def __init__(self) -> None:
+        self.accounted = 0
+        self.batches = 0
+        self.last = time.monotonic()
+
+    def read(self, line: str) -> None:
+        if '"event":"batch"' in line:
+            batch = json.loads(line)
+            self.accounted += batch["stored"] + batch["duplicate"]
+            self.batches += 1
+            self.last = time.monotonic()
+        elif '"event":"subscribed"' not in line:
+            print(line, file=sys.stderr)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+def peak_mb(pid: int) -> int:
+    """The largest of a process and its children."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    own = int(status.split("VmHWM:")[1].split()[0]) // 1024
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return max([own, *(peak_mb(int(child)) for child in children)])
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    main()
