@@ -1,4 +1,4 @@
-"""Fill the catalogue with the sensors, measurements and kits that devices know by their ids."""
+"""Fill the catalogue with the sensors, measurements and kits that devices know by their ids, and their equations."""
 
 from importlib.resources import files
 from typing import Any
@@ -9,4 +9,5 @@ import psycopg
 def seed(conn: psycopg.Connection[Any]) -> None:
     """Add what the catalogue lacks, all or nothing; what is there stays as somebody edited it."""
     with conn.transaction():
-        conn.execute((files("migrations") / "seed" / "catalogue.sql").read_bytes())
+        for name in ("catalogue.sql", "calibrations.sql"):
+            conn.execute((files("migrations") / "seed" / name).read_bytes())

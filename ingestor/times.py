@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _MILLISECONDS_FROM = 1e11  # seconds would be the year 5138, milliseconds are 1973
 
 # What datetime.fromisoformat refuses: unpadded parts (kits 1.x: `2014-03-05 7:08:09`), a zone whose plus sign was
@@ -14,6 +15,15 @@ _LOOSE = re.compile(
     r"(?: ?(?:Z|UTC|(?P<sign>[-+ ]?)(?P<zone_hour>\d{2}):?(?P<zone_minute>\d{2})))?",
     re.ASCII | re.IGNORECASE,
 )
+
+
+def to_us(time: datetime) -> int:
+    """Return microseconds since 1970-01-01 UTC: what a time is in a column."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_us(us: int) -> datetime:
+    return _EPOCH + us * _MICROSECOND
 
 
 def parse_time(text: str | float) -> datetime:
