@@ -1,0 +1,190 @@
+"""Who may do what: what each operation answers to each caller, as a table that a person can read.
+
+To add an operation, write its rows in the table, by path. What rests on a device has a row for each kind of device, all
+else one row with `-`. An empty operation means that of the row above. Then say, where it needs them,
+
+- in PATHS, how the thing that a parameter of the path names is made; the owner owns it;
+- in BODIES and QUERIES, what is sent so that nothing but permission can be the reason of a refusal.
+
+The callers: `nobody` has not signed in; `other` is a citizen, as is the `owner`, of the device and of all else;
+`researcher` and `admin` own nothing here; `revoked`, `expired` and `scope` are private tokens of the owner's, the last
+good for everything but the scope that the operation asks for.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flask import Flask
+
+from app.passwords import hash_password
+from app.scopes import SCOPES
+from app.sessions import begin_session
+from ingestor.intake import hash_token
+from sql import DictConnection, queries
+
+CALLERS = ("nobody", "other", "owner", "researcher", "admin", "revoked", "expired", "scope")
+DEVICES = ("public", "private", "archived")
+
+TABLE = """
+operation                                      device    nobody other owner researcher admin  revoked expired scope
+
+GET    /healthz                                -            200   200   200        200   200      200     200   200
+GET    /readyz                                 -            200   200   200        200   200      200     200   200
+
+POST   /v0/devices                             -            401   201   201        201   201      401     401   403
+GET    /v0/devices/{device_id}                 public       200   200   200        200   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+
+GET    /v0/me                                  -            401   200   200        200   200      401     401   403
+PATCH  /v0/me                                  -            401   200   200        200   200      401     401   403
+PUT    /v0/me                                  -            401   200   200        200   200      401     401   403
+DELETE /v0/me                                  -            401   200   200        200   200      401     401   403
+GET    /v0/me/tokens                           -            401   200   200        200   200      401     401   403
+POST   /v0/me/tokens                           -            401   201   201        201   201      401     401   403
+DELETE /v0/me/tokens/{token_id}                -            401   404   200        404   404      401     401   403
+
+POST   /v0/password_resets                     -            200   200   200        200   200      200     200   200
+GET    /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
+PATCH  /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
+PUT    /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
+
+POST   /v0/sessions                            -            200   200   200        200   200      200     200   200
+DELETE /v0/sessions                            -            400   200   200        200   200      401     401   400
+POST   /v0/sessions/refresh                    -            200   200   200        200   200      200     200   200
+
+POST   /v0/users                               -            201   201   201        201   201      201     201   201
+PATCH  /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
+PUT    /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
+DELETE /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
+POST   /v0/users/{id_or_username}/restore      -            401   403   403        403   404      401     401   403
+"""
+
+PASSWORD = "correct horse battery"
+_PASSWORD_HASH = hash_password(PASSWORD)
+
+
+class World:
+    """A device and its owner, made for one call or for several that change nothing."""
+
+    def __init__(self, app: Flask, conn: DictConnection, device: str) -> None:
+        self.app, self.conn = app, conn
+        self.owner_id = self.new_user()
+        self.device_id = self.new_device(device)
+
+    def new_user(self, role: str = "citizen") -> int:
+        name = f"w-{secrets.token_hex(6)}"
+        user_id: int = queries.insert_user(
+            self.conn,
+            username=name,
+            email=f"{name}@example.org",
+            password_hash=_PASSWORD_HASH,
+            role=role,
+            city=None,
+            country_code=None,
+            url=None,
+        )
+        return user_id
+
+    def new_device(self, kind: str) -> int:
+        row = self.conn.execute(
+            """
+            INSERT INTO devices (owner_id, name, is_private, archived_at)
+            VALUES (%s, 'Balcony', %s, CASE WHEN %s THEN now() END) RETURNING id
+            """,
+            [self.owner_id, kind == "private", kind == "archived"],
+        ).fetchone()
+        assert row is not None
+        return int(row["id"])
+
+    def session(self, user_id: int) -> dict[str, Any]:
+        with self.app.app_context():
+            return begin_session(self.conn, user_id, list(SCOPES))
+
+    def private_token(self, scopes: list[str], state: str = "") -> str:
+        token = f"almanac_{secrets.token_urlsafe(16)}"
+        made = queries.insert_private_token(
+            self.conn, user_id=self.owner_id, name="t", scopes=scopes, hash=hash_token(token), expires_at=None
+        )
+        if state:
+            column = {"revoked": "revoked_at", "expired": "expires_at"}[state]
+            self.conn.execute(f"UPDATE private_tokens SET {column} = now() WHERE id = %s".encode(), [made["id"]])
+        return token
+
+    def bearer(self, caller: str, scope: str | None) -> str | None:
+        """What a caller sends as their token."""
+        if caller == "nobody":
+            return None
+        if caller == "owner":
+            return str(self.session(self.owner_id)["access_token"])
+        if caller in ("other", "researcher", "admin"):
+            role = "citizen" if caller == "other" else caller
+            return str(self.session(self.new_user(role))["access_token"])
+        if caller == "scope":
+            return self.private_token([name for name in SCOPES if name != scope])
+        return self.private_token(list(SCOPES), caller)
+
+
+def _token_id(world: World) -> int:
+    world.private_token(["account"])
+    return int(queries.private_tokens_of_user(world.conn, user_id=world.owner_id)[0]["id"])
+
+
+def _reset(world: World) -> str:
+    token = secrets.token_urlsafe(16)
+    queries.insert_password_reset(world.conn, hash=hash_token(token), user_id=world.owner_id)
+    return token
+
+
+def _username(world: World) -> str:
+    return str(queries.user_by_id(world.conn, id=world.owner_id)["username"])
+
+
+PATHS: dict[str, Callable[[World], object]] = {
+    "device_id": lambda world: world.device_id,
+    "id_or_username": lambda world: world.owner_id,
+    "token": _reset,
+    "token_id": _token_id,
+}
+
+BODIES: dict[str, Callable[[World], object]] = {
+    "POST /v0/devices": lambda world: {"name": "Balcony"},
+    "POST /v0/me/tokens": lambda world: {"name": "t", "scopes": ["account"]},
+    "POST /v0/password_resets": lambda world: {"username": _username(world)},
+    "PATCH /v0/password_resets/{token}": lambda world: {"password": "another battery"},
+    "PUT /v0/password_resets/{token}": lambda world: {"password": "another battery"},
+    "POST /v0/sessions": lambda world: {"username": _username(world), "password": PASSWORD},
+    "POST /v0/sessions/refresh": lambda world: {"refresh_token": world.session(world.owner_id)["refresh_token"]},
+    "POST /v0/users": lambda world: {
+        "username": (name := f"n-{secrets.token_hex(6)}"),
+        "email": f"{name}@example.org",
+        "password": PASSWORD,
+    },
+}
+
+QUERIES: dict[str, dict[str, Any]] = {
+    "GET /v0/devices/{device_id}/readings": {"sensor_id": 55, "rollup": "1h"},
+}
+
+
+class Row(NamedTuple):
+    operation: str  # as in GET /v0/devices/{device_id}
+    device: str  # one of DEVICES, or -
+    statuses: dict[str, int]  # by caller
+
+
+def read_table(table: str = TABLE) -> list[Row]:
+    """Return the rows of the table."""
+    rows: list[Row] = []
+    for line in table.splitlines()[2:]:
+        if not line.strip():
+            continue
+        words = line.split()
+        statuses = [int(word) for word in words[-len(CALLERS) :]]
+        device, operation = words[-len(CALLERS) - 1], " ".join(words[: -len(CALLERS) - 1])
+        rows.append(Row(operation or rows[-1].operation, device, dict(zip(CALLERS, statuses, strict=True))))
+    return rows
