@@ -12,7 +12,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
 from app import headers, rate_limits
-from app.api import accounts, devices, docs, health, history_query, password_resets, readings, sessions, tokens
+from app.api import (
+    accounts,
+    devices,
+    devices_query,
+    docs,
+    filtering,
+    health,
+    history_query,
+    paging,
+    password_resets,
+    readings,
+    sessions,
+    tokens,
+)
 from app.auth import current_asker, jwt
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
@@ -58,7 +71,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.before_request(_refuse_nul)
 
     api = EnvelopedApi(app, spec_kwargs={"info": INFO, "servers": [{"url": "/"}], "extra_plugins": [Conventions()]})
-    history_query.register_fields(api)
+    for module in (devices_query, filtering, history_query, paging):
+        module.register_fields(api)
     for module in _V0:
         api.register_blueprint(module.blueprint, url_prefix="/v0")
     api.register_blueprint(health.blueprint, url_prefix="/")

@@ -24,7 +24,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 def test_the_names_are_found() -> None:
-    assert {"history_state", "store_datapoints", "device_by_id"} <= set(_NAMES)
+    assert {"history_state", "store_datapoints", "devices_by_ids"} <= set(_NAMES)
     assert set(parameters("component_by_sensor")) == {"device_id", "sensor_id"}
 
 

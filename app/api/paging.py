@@ -1,0 +1,94 @@
+"""Pages of a list: which one a client asks for, and the headers that say where it stands."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from flask import Response, request
+from flask_smorest import Api
+from marshmallow import fields
+
+from app.api.respond import answer
+from app.schemas.base import Request
+
+LARGEST_PAGE = 1000
+_FARTHEST_PAGE = 10**9  # beyond any list, and its offset still fits PostgreSQL's bigint
+
+PAGE_HEADERS = {
+    "Total": {"description": "how many items the list has", "schema": {"type": "integer"}},
+    "Per-Page": {"description": "how many of them a page holds at most", "schema": {"type": "integer"}},
+    "Link": {
+        "description": "addresses of the first, previous, last and next page, as far as they are others (RFC 8288)",
+        "schema": {"type": "string"},
+    },
+}
+
+
+class CountField(fields.Field[int]):
+    """A whole number from 1 up; whatever else is sent counts as the default, as on the platform whose wire this is."""
+
+    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> int:
+        number = value.strip()
+        if number.isascii() and number.isdecimal() and len(number) < 100 and int(number) > 0:
+            return int(number)
+        default: int = self.load_default
+        return default
+
+
+class Paging(Request):
+    """Query parameters of a list."""
+
+    page = CountField(load_default=1, metadata={"description": "from 1 up; anything else counts as 1", "example": 2})
+    per_page = CountField(
+        load_default=25,
+        metadata={"description": f"items a page, at most {LARGEST_PAGE:,}; otherwise 25", "example": 100},
+    )
+
+
+def register_fields(api: Api) -> None:
+    """Tell the OpenAPI document what our fields look like on the wire."""
+    api.register_field(CountField, "string", None)
+
+
+class Page(NamedTuple):
+    """One page of a list."""
+
+    number: int
+    size: int
+
+    @classmethod
+    def of(cls, query: dict[str, Any]) -> "Page":
+        """Return the page that loaded parameters of Paging ask for."""
+        return cls(min(query["page"], _FARTHEST_PAGE), min(query["per_page"], LARGEST_PAGE))
+
+    @property
+    def limit(self) -> int:
+        return self.size
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.size
+
+
+def answer_page(items: Sequence[Any], total: int, page: Page) -> Response:
+    """Answer with a page of a list that has `total` items; a page beyond the end is empty."""
+    response = answer(items)
+    response.headers["Total"] = str(total)
+    response.headers["Per-Page"] = str(page.size)
+    links = ", ".join(f'<{_address(number)}>; rel="{rel}"' for rel, number in _others(page, total))
+    if links:
+        response.headers["Link"] = links
+    return response
+
+
+def _others(page: Page, total: int) -> list[tuple[str, int]]:
+    last = max(1, -(-total // page.size))
+    before = [("first", 1), ("prev", page.number - 1)] if page.number > 1 else []
+    after = [("last", last), ("next", page.number + 1)] if page.number < last else []
+    return before + after
+
+
+def _address(number: int) -> str:
+    """Return this request's address with another page; encoded, it holds no comma or blank that would end the link."""
+    query = [(key, value) for key, value in request.args.items(multi=True) if key != "page"]
+    return f"{request.base_url}?{urlencode([*query, ('page', str(number))])}"
