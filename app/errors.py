@@ -77,11 +77,17 @@ class EnvelopedApi(Api):  # type: ignore[misc]
         return answer
 
 
-def _by_field(errors: Any) -> Any:
-    """Join what a nested field says into one list of reasons a field."""
+def _by_field(errors: Any) -> dict[str, list[str]]:
+    """Return lists of reasons by field; a field inside another has the way to it as its name, `components.0.key`."""
     if not isinstance(errors, dict):
         return {"body": errors if isinstance(errors, list) else [str(errors)]}
-    return {field: reasons if isinstance(reasons, list) else [str(reasons)] for field, reasons in errors.items()}
+    fields: dict[str, list[str]] = {}
+    for field, reasons in errors.items():
+        if isinstance(reasons, dict):
+            fields |= {f"{field}.{inner}": reason for inner, reason in _by_field(reasons).items()}
+        else:
+            fields[str(field)] = reasons if isinstance(reasons, list) else [str(reasons)]
+    return fields
 
 
 def _sentence(errors: Any) -> str:

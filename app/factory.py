@@ -14,16 +14,21 @@ from werkzeug.routing import IntegerConverter, Map
 from app import headers, rate_limits
 from app.api import (
     accounts,
+    components,
     devices,
     devices_query,
     docs,
     filtering,
     health,
     history_query,
+    kits,
+    measurements,
     paging,
     password_resets,
     readings,
+    sensors,
     sessions,
+    tags,
     tokens,
 )
 from app.auth import current_asker, jwt
@@ -35,7 +40,7 @@ from sql import open_pool
 
 log = logging.getLogger(__name__)
 
-_V0 = (accounts, devices, password_resets, readings, sessions, tokens)
+_V0 = (accounts, components, devices, kits, measurements, password_resets, readings, sensors, sessions, tags, tokens)
 _UNVERSIONED = ("v0", "v1", "healthz", "readyz", "openapi.json", "docs", "static")
 
 

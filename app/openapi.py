@@ -27,9 +27,15 @@ _SECURITY_SCHEMES = {
 }
 
 _PATH_PARAMETERS = {
+    "component_id": ("the component's id", 1),
     "device_id": ("the device's id", 1),
     "id_or_username": ("the user's id or username", "ada"),
+    "measurement_id": ("the measurement's id", 1),
+    "sensor_id": ("the sensor's id", 55),
+    "tag": ("the tag's id or name", "Barcelona"),
+    "tag_sensor_id": ("the tag's id", 1),
     "token": ("what the mailed link ends with", "3QbXk0xL1oP2…"),
+    "kit": ("the kit's id, uuid or slug", "sck:2,1"),
     "token_id": ("the private token's id", 1),
 }
 

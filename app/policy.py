@@ -15,11 +15,19 @@ What rests on a device follows it: its readings, components, exports, its place 
 experiments. An archived device is there for nobody: queries leave it out, views answer 404 to all.
 """
 
-from typing import TypedDict
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypedDict, TypeVar
+
+from flask_smorest import Blueprint
 
 from app.auth import current_user
 from app.errors import refuse
+from app.openapi import SIGNED_IN
 from sql import Row
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Viewer(TypedDict):
@@ -83,6 +91,19 @@ def require_admin() -> None:
     """Refuse with 403 who is not an admin."""
     if not is_admin():
         refuse(403, "only an admin may do this")
+
+
+def admins_only(view: Callable[P, T]) -> Callable[P, T]:
+    """Let a view be called by admins only; everybody else gets 403. The OpenAPI document says so too."""
+
+    @wraps(view)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        require_admin()
+        return view(*args, **kwargs)
+
+    refusal = {"403": {"description": "only an admin may do this"}}
+    documented: Callable[P, T] = Blueprint.doc(security=SIGNED_IN, responses=refusal)(wrapped)
+    return documented
 
 
 def require_researcher() -> None:

@@ -21,6 +21,7 @@ _OF_OPERATIONS = {
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
     "exports": ("readings:read", "readings:read"),
+    "kits": ("devices:read", "devices:write"),
     "measurements": ("devices:read", "devices:write"),
     "onboarding": ("devices:read", "devices:write"),
     "readings": ("readings:read", "readings:write"),

@@ -141,19 +141,3 @@ FROM components AS c
 JOIN sensors AS s ON s.id = c.sensor_id
 WHERE c.device_id = ANY(:ids::integer[])
 ORDER BY c.device_id, s.name, s.id;
-
--- name: sensors_by_ids(ids)
--- Sensors with their measurements.
-SELECT
-    s.*,
-    '{}'::text[] AS tags,
-    m.id AS measurement_id,
-    m.uuid AS measurement_uuid,
-    m.name AS measurement_name,
-    m.description AS measurement_description,
-    m.unit AS measurement_unit,
-    m.definition AS measurement_definition
-FROM sensors AS s
-LEFT JOIN measurements AS m ON m.id = s.measurement_id
-WHERE s.id = ANY(:ids::integer[])
-ORDER BY s.id;

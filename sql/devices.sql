@@ -14,8 +14,8 @@ RETURNING id;
 
 -- name: insert_components_of_kit(device_id)!
 -- Give a device the components of its kit.
-INSERT INTO components (device_id, sensor_id, key)
-SELECT d.id, k.sensor_id, k.key
+INSERT INTO components (device_id, sensor_id, key, interval)
+SELECT d.id, k.sensor_id, k.key, k.interval
 FROM devices AS d
 JOIN kit_components AS k USING (kit_id)
 WHERE d.id = :device_id

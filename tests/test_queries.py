@@ -1,10 +1,13 @@
 """Every named query of sql/ is one that the schema knows; the planner is asked, nothing runs."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+import sql
 from sql import DictConnection, queries
 
 _NAMES = sorted(name for name in queries.available_queries if not name.endswith("_cursor"))
@@ -26,6 +29,14 @@ def parameters(name: str) -> dict[str, Any]:
 def test_the_names_are_found() -> None:
     assert {"history_state", "store_datapoints", "devices_by_ids"} <= set(_NAMES)
     assert set(parameters("component_by_sensor")) == {"device_id", "sensor_id"}
+
+
+def test_a_name_stands_for_one_query() -> None:
+    """Of two with one name the later file's would be taken, without a word."""
+    texts = [path.read_text() for path in Path(sql.__file__).parent.glob("*.sql")]
+    names = [name for text in texts for name in re.findall(r"^-- name: (\w+)", text, re.MULTILINE)]
+
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 @pytest.mark.parametrize("name", _NAMES)

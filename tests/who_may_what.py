@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from flask import Flask
 
+from app.catalogue import insert_sensor
 from app.passwords import hash_password
 from app.scopes import SCOPES
 from app.sessions import begin_session
@@ -39,6 +40,40 @@ GET    /v0/devices/{device_id}                 public       200   200   200     
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      404     404   404
+
+GET    /v0/components                          -            200   200   200        200   200      401     401   403
+GET    /v0/components/{component_id}           public       200   200   200        200   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+
+GET    /v0/kits                                -            200   200   200        200   200      200     200   200
+POST   /v0/kits                                -            401   201   201        201   201      401     401   403
+GET    /v0/kits/{kit}                          -            200   200   200        200   200      200     200   200
+PATCH  /v0/kits/{kit}                          -            401   403   200        403   200      401     401   403
+PUT    /v0/kits/{kit}                          -            401   403   200        403   200      401     401   403
+
+GET    /v0/measurements                        -            200   200   200        200   200      200     200   200
+POST   /v0/measurements                        -            403   403   403        403   201      401     401   403
+GET    /v0/measurements/{measurement_id}       -            200   200   200        200   200      200     200   200
+PATCH  /v0/measurements/{measurement_id}       -            403   403   403        403   200      401     401   403
+PUT    /v0/measurements/{measurement_id}       -            403   403   403        403   200      401     401   403
+
+GET    /v0/sensors                             -            200   200   200        200   200      401     401   403
+POST   /v0/sensors                             -            403   403   403        403   201      401     401   403
+GET    /v0/sensors/{sensor_id}                 -            200   200   200        200   200      200     200   200
+PATCH  /v0/sensors/{sensor_id}                 -            403   403   403        403   200      401     401   403
+PUT    /v0/sensors/{sensor_id}                 -            403   403   403        403   200      401     401   403
+GET    /v0/units                               -            200   200   200        200   200      200     200   200
+
+GET    /v0/tags                                -            200   200   200        200   200      200     200   200
+POST   /v0/tags                                -            403   403   403        403   201      401     401   403
+GET    /v0/tags/{tag}                          -            200   200   200        200   200      200     200   200
+PATCH  /v0/tags/{tag}                          -            403   403   403        403   200      401     401   403
+PUT    /v0/tags/{tag}                          -            403   403   403        403   200      401     401   403
+DELETE /v0/tags/{tag}                          -            403   403   403        403   200      401     401   403
+GET    /v0/tag_sensors                         -            200   200   200        200   200      200     200   200
+POST   /v0/tag_sensors                         -            403   403   403        403   201      401     401   403
+GET    /v0/tag_sensors/{tag_sensor_id}         -            200   200   200        200   200      200     200   200
 
 GET    /v0/me                                  -            401   200   200        200   200      401     401   403
 PATCH  /v0/me                                  -            401   200   200        200   200      401     401   403
@@ -144,15 +179,51 @@ def _username(world: World) -> str:
     return str(queries.user_by_id(world.conn, id=world.owner_id)["username"])
 
 
+def _component_id(world: World) -> int:
+    queries.insert_missing_components(world.conn, device_ids=[world.device_id], sensor_ids=[55])
+    row = world.conn.execute("SELECT id FROM components WHERE device_id = %s", [world.device_id]).fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
+def _kit_id(world: World) -> int:
+    slug = secrets.token_hex(6)
+    return int(queries.insert_kit(world.conn, slug=f"w-{slug}", name=slug, description="", owner_id=world.owner_id))
+
+
+def _measurement_id(world: World) -> int:
+    name = secrets.token_hex(6)
+    return int(queries.insert_measurement(world.conn, name=name, description="", unit=None, definition=None))
+
+
+def _sensor_id(world: World) -> int:
+    return insert_sensor(world.conn, {"name": secrets.token_hex(6)})
+
+
+def _tag_id(world: World) -> int:
+    return int(queries.insert_tag(world.conn, name=f"w-{secrets.token_hex(6)}", description=None))
+
+
 PATHS: dict[str, Callable[[World], object]] = {
+    "component_id": _component_id,
     "device_id": lambda world: world.device_id,
     "id_or_username": lambda world: world.owner_id,
+    "kit": _kit_id,
+    "measurement_id": _measurement_id,
+    "sensor_id": _sensor_id,
+    "tag": _tag_id,
+    "tag_sensor_id": lambda world: 1,
     "token": _reset,
     "token_id": _token_id,
 }
 
 BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/devices": lambda world: {"name": "Balcony"},
+    "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
+    "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
+    "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},
+    "POST /v0/tag_sensors": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
+    "POST /v0/tags": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
     "POST /v0/me/tokens": lambda world: {"name": "t", "scopes": ["account"]},
     "POST /v0/password_resets": lambda world: {"username": _username(world)},
     "PATCH /v0/password_resets/{token}": lambda world: {"password": "another battery"},
