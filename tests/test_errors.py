@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from caller import Caller
+from caller import PASSWORD, Caller
 from environs import EnvError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,7 +60,7 @@ def test_what_is_wrong_with_a_field_is_said_by_its_name(anybody: Caller) -> None
 
 
 def test_a_taken_username_is_refused_in_any_case(user: Caller, anybody: Caller) -> None:
-    taken = {"username": user.user["username"].upper(), "email": "new@example.org", "password": "a new password"}
+    taken = {"username": user.user["username"].upper(), "email": "new@example.org", "password": PASSWORD}
     answer = anybody.post("/v0/users", taken)
 
     assert_envelope(answer, 422, "unprocessable_entity")
