@@ -36,30 +36,57 @@ GROUP BY r.device_id, r.key, c.sensor_id;
 SELECT horizon FROM rollup_horizon FOR SHARE;
 
 -- name: insert_missing_components(device_ids, sensor_ids)!
--- Make the components that these (device, sensor) pairs lack. The key is the sensor's default key, with `_2`, `_3`, …
--- only where the device has another sensor of the same default key.
-INSERT INTO components (device_id, sensor_id, key)
-SELECT
-    n.device_id,
-    n.sensor_id,
-    n.key || CASE WHEN n.position = 1 THEN '' ELSE '_' || n.position END
-FROM (
+-- Make the components that these (device, sensor) pairs lack. The key is the one that the device's kit gives, else the
+-- sensor's default key, with `_2`, `_3`, … only where the device has another sensor of that default key; where another
+-- component has got that key, or the sensor has none, it is `sensor_<id>`, which nobody can give.
+WITH missing AS (
+    SELECT d.id AS device_id, s.id AS sensor_id, s.default_key, k.key AS given_key, k.interval
+    FROM (
+        SELECT DISTINCT device_id, sensor_id
+        FROM unnest(:device_ids::integer[], :sensor_ids::integer[]) AS u (device_id, sensor_id)
+    ) AS pair
+    JOIN devices AS d ON d.id = pair.device_id
+    JOIN sensors AS s ON s.id = pair.sensor_id
+    LEFT JOIN kit_components AS k ON k.kit_id = d.kit_id AND k.sensor_id = s.id
+    WHERE NOT EXISTS (SELECT FROM components AS c WHERE c.device_id = d.id AND c.sensor_id = s.id)
+),
+numbered AS (
     SELECT
-        p.device_id,
-        s.id AS sensor_id,
-        coalesce(s.default_key, 'sensor_' || s.id) AS key,
-        row_number() OVER (PARTITION BY p.device_id, coalesce(s.default_key, 'sensor_' || s.id) ORDER BY s.id) + (
+        m.*,
+        row_number() OVER (PARTITION BY m.device_id, m.default_key ORDER BY m.sensor_id) + (
             SELECT count(*)
             FROM components AS c
             JOIN sensors AS other ON other.id = c.sensor_id
-            WHERE c.device_id = p.device_id AND other.default_key = s.default_key
+            WHERE c.device_id = m.device_id AND other.default_key = m.default_key
         ) AS position
-    FROM unnest(:device_ids::integer[], :sensor_ids::integer[]) AS p (device_id, sensor_id)
-    JOIN sensors AS s ON s.id = p.sensor_id
-    WHERE NOT EXISTS (
-        SELECT FROM components AS c WHERE c.device_id = p.device_id AND c.sensor_id = p.sensor_id
-    )
-) AS n
+    FROM missing AS m
+),
+named AS (
+    SELECT
+        n.*,
+        coalesce(n.given_key, n.default_key || CASE WHEN n.position = 1 THEN '' ELSE '_' || n.position END) AS key
+    FROM numbered AS n
+),
+claimed AS (
+    SELECT
+        n.*,
+        row_number() OVER (PARTITION BY n.device_id, n.key ORDER BY n.given_key NULLS LAST, n.sensor_id) AS claim
+    FROM named AS n
+)
+INSERT INTO components (device_id, sensor_id, key, interval)
+SELECT
+    n.device_id,
+    n.sensor_id,
+    CASE
+        WHEN
+            n.key IS NOT NULL
+            AND n.claim = 1
+            AND NOT EXISTS (SELECT FROM components AS c WHERE c.device_id = n.device_id AND c.key = n.key)
+            THEN n.key
+        ELSE 'sensor_' || n.sensor_id
+    END,
+    n.interval
+FROM claimed AS n
 ORDER BY n.device_id, n.sensor_id
 ON CONFLICT (device_id, sensor_id) DO NOTHING;
 

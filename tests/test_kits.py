@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from caller import Caller
 
-from sql import DictConnection
+from sql import DictConnection, queries
 
 KIT = {"id", "uuid", "slug", "name", "description", "owner_id", "components", "created_at", "updated_at"}
 COMPONENT = {"sensor_id", "key", "interval", "equation", "sensor"}
@@ -227,6 +227,45 @@ def test_a_device_keeps_its_components_when_its_kit_changes(user: Caller) -> Non
 
     sensors = user.get(f"/v0/devices/{device['id']}").json["data"]["sensors"]
     assert [sensor["id"] for sensor in sensors] == [55]
+
+
+def component_keys(conn: DictConnection, device_id: int) -> dict[int, str]:
+    rows = conn.execute("SELECT sensor_id, key FROM components WHERE device_id = %s", [device_id]).fetchall()
+    return {row["sensor_id"]: row["key"] for row in rows}
+
+
+def hear_from(conn: DictConnection, device_id: int, *sensor_ids: int) -> dict[int, str]:
+    """Let a device's first datapoints of these sensors arrive in one batch, and return its components' keys."""
+    queries.insert_missing_components(conn, device_ids=[device_id] * len(sensor_ids), sensor_ids=list(sensor_ids))
+    return component_keys(conn, device_id)
+
+
+def test_a_sensor_that_a_kit_got_later_has_the_kits_key_when_it_is_first_heard(
+    user: Caller, conn: DictConnection
+) -> None:
+    kit = make(user, {"sensor_id": 55})
+    device = user.register_device(kit_id=kit["id"])
+    user.patch(f"/v0/kits/{kit['id']}", {"components": [{"sensor_id": 55}, {"sensor_id": 56, "key": "air_h"}]})
+
+    assert hear_from(conn, device["id"], 56) == {55: "t", 56: "air_h"}
+
+
+def test_a_key_that_a_kit_gave_to_another_sensor_is_not_taken_from_it(user: Caller, conn: DictConnection) -> None:
+    kit = make(user, {"sensor_id": 55, "key": "h"})
+    device = user.register_device(kit_id=kit["id"])
+
+    assert hear_from(conn, device["id"], 56) == {55: "h", 56: "sensor_56"}
+
+
+def test_a_devices_keys_do_not_depend_on_what_came_first(user: Caller, conn: DictConnection) -> None:
+    together, apart = (user.register_device()["id"] for _ in range(2))
+    hear_from(conn, apart, 113)  # tvoc begins with t, and pm_avg_10 with pm_avg_1
+    hear_from(conn, apart, 88)
+
+    at_once = hear_from(conn, together, 55, 88, 89, 113, 61, 62)
+
+    assert hear_from(conn, apart, 89, 55, 62, 61) == at_once
+    assert at_once == {55: "t", 88: "pm_avg_10", 89: "pm_avg_1", 113: "tvoc", 61: "sensor_61", 62: "sensor_62"}
 
 
 def test_the_units_of_the_catalogue_are_those_that_may_be_proposed(anybody: Caller, conn: DictConnection) -> None:
