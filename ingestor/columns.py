@@ -44,6 +44,11 @@ class Columns:
         """Return these rows, by their numbers or a mask."""
         return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def with_(self, other: "Columns") -> "Columns":
+        """Return both's rows in the order of their keys; where a key is in both, the other's row."""
+        both = Columns(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
+        return both.take(both.order())
+
     def order(self) -> Any:
         """Return the rows' numbers in the order of their keys, of rows with one key only the last: it wins.
 

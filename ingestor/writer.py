@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from ingestor.batch import Batch
 from ingestor.columns import Columns, Mask
 from ingestor.known import Known
+from ingestor.versions import calibrate
 from sql import DictConnection, queries
 
 log = logging.getLogger(__name__)
@@ -68,9 +69,12 @@ class Writer:
                 components = np.unique(rows.components())
                 pairs = zip((components >> 32).tolist(), (components & 0xFFFFFFFF).tolist(), strict=True)
                 made = self._known.make_components(conn, pairs)
+                rows, followers = calibrate(conn, rows)
                 changed = self._store(conn, rows)
                 if changed.any():
                     _settle(conn, rows.take(changed), horizon_us)
+                if len(followers) and (changed_followers := _upsert(conn, followers)).any():
+                    _settle(conn, followers.take(changed_followers), horizon_us)
                 stored[order] = changed
             _keep_the_rest(conn, batch)
         self._known.components |= made
@@ -89,18 +93,23 @@ class Writer:
             except psycopg.errors.FeatureNotSupported:
                 log.info("this database takes no COPY FROM STDIN: rows go by INSERT")
                 self._copy_from = float("inf")
-        keys = queries.store_datapoints(
-            conn,
-            device_ids=rows.device_ids,
-            sensor_ids=rows.sensor_ids,
-            times=rows.times,
-            raws=rows.raws,
-            values=rows.values,
-            calibration_ids=rows.calibration_ids,
-        )
-        if len(keys["times"]) in (0, len(rows)):
-            return np.full(len(rows), len(keys["times"]) > 0)
-        return rows.rows_of(keys["device_ids"], keys["sensor_ids"], keys["times"])
+        return _upsert(conn, rows)
+
+
+def _upsert(conn: DictConnection, rows: Columns) -> Mask:
+    """Store rows that may be there already and return which of them changed something."""
+    keys = queries.store_datapoints(
+        conn,
+        device_ids=rows.device_ids,
+        sensor_ids=rows.sensor_ids,
+        times=rows.times,
+        raws=rows.raws,
+        values=rows.values,
+        calibration_ids=rows.calibration_ids,
+    )
+    if len(keys["times"]) in (0, len(rows)):
+        return np.full(len(rows), len(keys["times"]) > 0)
+    return rows.rows_of(keys["device_ids"], keys["sensor_ids"], keys["times"])
 
 
 def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:

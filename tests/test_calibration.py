@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.seed import seed
-from ingestor.calibration import Calibration, Points, Version, raws_at
+from ingestor.calibration import Calibration, Readings, Version
+from ingestor.columns import Columns
 from ingestor.equation import compile_equation
 from ingestor.times import to_us
-from ingestor.versions import look_up
+from ingestor.versions import calibrate
 from sql import DictConnection
 
 T0 = datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
@@ -24,9 +25,13 @@ NOISE, TEMPERATURE, LIGHT, BATTERY = 7, 12, 14, 10
 
 def computed(conn: DictConnection, device_id: int, sensor_id: int, raw: float) -> float:
     """The value of a datapoint of T0."""
-    points = Points.sorted([device_id], [sensor_id], [to_us(T0)], [raw])
-    values, _ = look_up(conn, points).apply(points)
-    return float(values[0])
+    rows, _ = calibrate(conn, Columns.of_raw([device_id], [sensor_id], [to_us(T0)], [raw]))
+    return float(rows.values[0])
+
+
+def in_order(*columns: Any) -> Columns:
+    rows = Columns.of_raw(*columns)
+    return rows.take(rows.order())
 
 
 @pytest.mark.parametrize(
@@ -92,15 +97,15 @@ def test_the_nearest_valid_version_wins(
                 ],
             )
         times = [to_us(T0 + timedelta(days=day)) for day in days]
-        points = Points.sorted(
+        rows = in_order(
             [device_id] * len(days) + [of_no_kit] * len(days), [55] * 2 * len(days), times * 2, [1.0] * 2 * len(days)
         )
-        values, ids = look_up(conn, points).apply(points)
+        rows, _ = calibrate(conn, rows)
 
     by_sensor = [version for version in versions if version[0] == "sensor"]
     expected = [nearest_factor(versions, day) for day in days] + [nearest_factor(by_sensor, day) for day in days]
-    assert values.tolist() == [factor or 1 for factor in expected]
-    assert (ids > 0).tolist() == [factor is not None for factor in expected]
+    assert rows.values.tolist() == [factor or 1 for factor in expected]
+    assert (rows.calibration_ids > 0).tolist() == [factor is not None for factor in expected]
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +120,9 @@ KEYS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 3))
 
 @given(st.dictionaries(KEYS, st.floats(-10, 10), min_size=1), st.lists(KEYS, min_size=1))
 def test_a_raw_is_found_by_its_whole_key(known: dict[tuple[int, int, int], float], wanted: list[Any]) -> None:
-    points = Points.sorted(*zip(*known, strict=True), list(known.values()))
+    readings = Readings(in_order(*zip(*known, strict=True), list(known.values())))
 
-    found = raws_at(points, *(np.array(column) for column in zip(*wanted, strict=True)))
+    found = readings.raws(*(np.array(column) for column in zip(*wanted, strict=True)))
 
     np.testing.assert_array_equal(found, [known.get(key, np.nan) for key in wanted])
 
@@ -129,18 +134,18 @@ def compensation(**sensors_of_keys: int) -> Calibration:
 
 
 def test_another_component_counts_with_what_it_sent_at_the_same_time_on_the_same_device() -> None:
-    points = Points.sorted([1, 1, 1, 1, 2, 2], [1, 1, 2, 2, 1, 2], [10, 20, 10, 20, 10, 11], [5, 6, 1, 2, 7, 3])
+    rows = in_order([1, 1, 1, 1, 2, 2], [1, 1, 2, 2, 1, 2], [10, 20, 10, 20, 10, 11], [5, 6, 1, 2, 7, 3])
 
-    values, ids = compensation(t=2).apply(points)
+    rows = compensation(t=2).apply(rows)
 
-    np.testing.assert_array_equal(values, [4, 4, 1, 2, np.nan, 3])
-    assert ids.tolist() == [9, 9, 0, 0, 9, 0]
+    np.testing.assert_array_equal(rows.values, [4, 4, 1, 2, np.nan, 3])
+    assert rows.calibration_ids.tolist() == [9, 9, 0, 0, 9, 0]
 
 
 def test_a_component_that_the_device_lacks_makes_the_value_null_and_keeps_the_raw() -> None:
-    points = Points.sorted([1], [1], [10], [5.0])
+    rows = in_order([1], [1], [10], [5.0])
 
-    values, _ = compensation().apply(points)
+    rows = compensation().apply(rows)
 
-    assert np.isnan(values).all()
-    assert points.raws.tolist() == [5.0]
+    assert np.isnan(rows.values).all()
+    assert rows.raws.tolist() == [5.0]

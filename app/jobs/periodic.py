@@ -14,6 +14,7 @@ from app.jobs.queue import open_queue
 
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
+    "recalibrate.work": timedelta(minutes=1),
     "upkeep.purge_quarantine": timedelta(hours=6),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,146 @@
+-- Redoing history: the values of a component computed anew from its raws.
+
+-- name: insert_recalibrations_of(calibration_id)$
+-- Ask for the redo of all that a version which has just been added holds for; return of how many components.
+-- Call it in the version's transaction: what is received later sees the version.
+WITH asked AS (
+    INSERT INTO recalibrations (device_id, sensor_id, calibration_id, range_start, range_end, done_until)
+    SELECT
+        c.device_id,
+        c.sensor_id,
+        p.id,
+        p.valid_from,
+        least(p.valid_until, c.latest_time + INTERVAL '1 microsecond'),
+        p.valid_from
+    FROM calibration_periods AS p
+    JOIN components AS c USING (sensor_id)
+    JOIN devices AS d ON d.id = c.device_id
+    WHERE
+        p.id = :calibration_id
+        AND (p.device_id IS NULL OR p.device_id = c.device_id)
+        AND (p.kit_id IS NULL OR p.kit_id = d.kit_id)
+        AND c.latest_time >= p.valid_from
+    ORDER BY c.device_id
+    RETURNING id
+)
+SELECT count(*) FROM asked;
+
+-- name: insert_recalibration(device_id, sensor_id, start, before)$
+-- Ask for the redo of a range of one component, and return its id, or null where there is no such component.
+INSERT INTO recalibrations (device_id, sensor_id, range_start, range_end, done_until)
+SELECT device_id, sensor_id, :start::timestamptz, greatest(:before::timestamptz, :start), :start
+FROM components
+WHERE device_id = :device_id AND sensor_id = :sensor_id
+RETURNING id;
+
+-- name: take_recalibration(lease_s)^
+-- Take the oldest redo that waits, or whose worker is dead; of two of one component the second waits for the first.
+-- Raises UniqueViolation where another worker takes one of the same component at this very moment.
+UPDATE recalibrations
+SET
+    state = 'running',
+    started_at = coalesce(started_at, now()),
+    leased_until = clock_timestamp() + make_interval(secs => :lease_s)
+WHERE id = (
+    SELECT r.id
+    FROM recalibrations AS r
+    WHERE
+        r.state = 'running' AND r.leased_until < clock_timestamp()
+        OR r.state = 'queued' AND NOT EXISTS (
+            SELECT FROM recalibrations AS o
+            WHERE o.device_id = r.device_id AND o.sensor_id = r.sensor_id AND o.state = 'running'
+        )
+    ORDER BY r.id
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id, device_id, sensor_id, range_start, range_end, done_until;
+
+-- name: release_recalibration(id)!
+-- Let another worker go on with a redo.
+UPDATE recalibrations SET state = 'queued', leased_until = NULL WHERE id = :id AND state = 'running';
+
+-- name: slice_raws(device_id, sensor_id, start, before, most)^
+-- The oldest datapoints of a range, at most so many, oldest first; null arrays where there are none.
+SELECT array_agg(time) AS time, array_agg(raw) AS raw
+FROM (
+    SELECT time, raw
+    FROM datapoints
+    WHERE device_id = :device_id AND sensor_id = :sensor_id AND time >= :start AND time < :before AND raw IS NOT NULL
+    ORDER BY time
+    LIMIT :most
+) AS d;
+
+-- name: slice_inputs(device_id, sensor_ids, first, last)
+-- What other components of the device sent meanwhile.
+SELECT sensor_id, array_agg(time ORDER BY time) AS time, array_agg(raw ORDER BY time) AS raw
+FROM datapoints
+WHERE
+    device_id = :device_id
+    AND sensor_id = ANY(:sensor_ids::integer[])
+    AND time BETWEEN :first AND :last
+    AND raw IS NOT NULL
+GROUP BY sensor_id;
+
+-- name: allow_any_decompression()
+-- Let this transaction rewrite more than 100,000 datapoints of the columnstore: a slice has its own limit.
+SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+
+-- name: update_values(device_id, sensor_id, times, raws, values, calibration_ids, first, last)!
+-- Give a component's datapoints the values that were computed from these raws, and return how many changed by it.
+-- One that was received anew in the meantime is left alone: its writer has computed it.
+UPDATE datapoints AS d
+SET value = nullif(n.value, 'NaN'), calibration_id = nullif(n.calibration_id, 0)
+FROM unnest(:times::timestamptz[], :raws::double precision[], :values::double precision[], :calibration_ids::integer[])
+    AS n (time, raw, value, calibration_id)
+WHERE
+    d.device_id = :device_id
+    AND d.sensor_id = :sensor_id
+    AND d.time BETWEEN :first AND :last -- so that other chunks and segments are not even looked at
+    AND d.time = n.time
+    AND d.raw = n.raw
+    AND (d.value, d.calibration_id) IS DISTINCT FROM (nullif(n.value, 'NaN'), nullif(n.calibration_id, 0));
+
+-- name: follow_latest(device_id, sensor_id)!
+-- Let a component's latest values be those of its datapoints.
+UPDATE components AS c
+SET latest_value = n.value, previous_value = n.previous
+FROM (
+    SELECT time, value, lead(value) OVER (ORDER BY time DESC) AS previous
+    FROM datapoints
+    WHERE device_id = :device_id AND sensor_id = :sensor_id
+    ORDER BY time DESC
+    LIMIT 1
+) AS n
+WHERE c.device_id = :device_id AND c.sensor_id = :sensor_id AND c.latest_time = n.time;
+
+-- name: advance_recalibration(id, expected, done_until, first, computed, changed, lease_s)^
+-- Note a slice; no row: the redo is cancelled, or another worker has gone on with it, and the slice must not count.
+UPDATE recalibrations
+SET
+    done_until = :done_until,
+    range_start = CASE WHEN computed = 0 THEN greatest(range_start, :first) ELSE range_start END,
+    computed = computed + :computed,
+    changed = changed + :changed,
+    leased_until = clock_timestamp() + make_interval(secs => :lease_s)
+WHERE id = :id AND state = 'running' AND done_until = :expected
+RETURNING id, device_id, sensor_id, range_start, range_end, done_until;
+
+-- name: end_recalibration(id, state, error)!
+-- A redo that runs is done, or has failed.
+UPDATE recalibrations
+SET state = :state, error = :error, leased_until = NULL, finished_at = now()
+WHERE id = :id AND state = 'running';
+
+-- name: cancel_recalibration(id)!
+-- Stop a redo between two slices, or before its first.
+UPDATE recalibrations
+SET state = 'cancelled', leased_until = NULL, finished_at = now()
+WHERE id = :id AND state IN ('queued', 'running');
+
+-- name: recalibration_by_id(id)^
+-- One redo, with what decides who may see it.
+SELECT r.*, d.owner_id, d.is_private
+FROM recalibrations AS r
+JOIN devices AS d ON d.id = r.device_id
+WHERE r.id = :id AND d.archived_at IS NULL;
