@@ -11,9 +11,10 @@ from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from app import headers, rate_limits
+from app import browser, headers, pages, rate_limits
 from app.api import (
     accounts,
+    applications,
     components,
     devices,
     devices_query,
@@ -35,13 +36,39 @@ from app.auth import current_asker, jwt
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
 from app.jobs.queue import open_queue
+from app.oauth import routes as oauth_routes
+from app.oauth import server as oauth_server
 from app.openapi import INFO, Conventions
 from sql import open_pool
 
 log = logging.getLogger(__name__)
 
-_V0 = (accounts, components, devices, kits, measurements, password_resets, readings, sensors, sessions, tags, tokens)
-_UNVERSIONED = ("v0", "v1", "healthz", "readyz", "openapi.json", "docs", "static")
+_V0 = (
+    accounts,
+    applications,
+    components,
+    devices,
+    kits,
+    measurements,
+    password_resets,
+    readings,
+    sensors,
+    sessions,
+    tags,
+    tokens,
+)
+_UNVERSIONED = (
+    "v0",
+    "v1",
+    ".well-known",
+    "docs",
+    "healthz",
+    "oauth",
+    "openapi.json",
+    "readyz",
+    "static",
+    "ui",
+)
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -57,12 +84,15 @@ def create_app(config: Config | None = None) -> Flask:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
         JWT_SECRET_KEY=config.secret_key,
+        PUBLIC_URL=config.public_url,
         MAX_CONTENT_LENGTH=10 * 1024 * 1024,
     )
     app.wsgi_app = _UnprefixedIsV0(app.wsgi_app)  # type: ignore[method-assign]
     if config.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, config.trusted_proxies, config.trusted_proxies)  # type: ignore[method-assign]
     jwt.init_app(app)
+    browser.init_app(app, config)
+    oauth_server.init_app(app)
 
     pool = open_pool(config.database_url, max_size=config.pool_size)
     app.extensions["database_pool"] = pool
@@ -81,7 +111,8 @@ def create_app(config: Config | None = None) -> Flask:
     for module in _V0:
         api.register_blueprint(module.blueprint, url_prefix="/v0")
     api.register_blueprint(health.blueprint, url_prefix="/")
-    app.register_blueprint(docs.blueprint)
+    for blueprint in (docs.blueprint, oauth_routes.blueprint, pages.blueprint):
+        app.register_blueprint(blueprint)
     return app
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from apispec import BasePlugin
 from werkzeug.routing import Rule
 
-from app.scopes import scope_of
+from app.scopes import SCOPES, scope_of
 
 # Ways to sign in; app.auth.signed_in says of its operations that one of them is needed. Elsewhere who signs in may
 # see more.
-SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"basic": []}]
+SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"oauth2": []}, {"basic": []}]
 
 INFO = {
     "description": "A path without a version means `/v0`. Every error has the shape `Error`. Times are UTC in seconds.",
@@ -23,11 +23,26 @@ _SECURITY_SCHEMES = {
         "scheme": "bearer",
         "description": "the access token that POST /v0/sessions gives, or a private token of the named scope",
     },
+    "oauth2": {
+        "type": "oauth2",
+        "description": "register your application with POST /v0/applications; a client library finds the rest at "
+        "/.well-known/oauth-authorization-server",
+        "flows": {
+            "authorizationCode": {
+                "authorizationUrl": "/oauth/authorize",
+                "tokenUrl": "/oauth/token",
+                "refreshUrl": "/oauth/token",
+                "scopes": SCOPES,
+            },
+            "clientCredentials": {"tokenUrl": "/oauth/token", "scopes": SCOPES},
+        },
+    },
     "basic": {"type": "http", "scheme": "basic", "description": "username or e-mail address, and password"},
 }
 
 _PATH_PARAMETERS = {
     "component_id": ("the component's id", 1),
+    "application_id": ("the application's id", 1),
     "device_id": ("the device's id", 1),
     "id_or_username": ("the user's id or username", "ada"),
     "measurement_id": ("the measurement's id", 1),
@@ -66,7 +81,8 @@ class Conventions(BasePlugin):
             if signed_in:
                 responses.setdefault(401, {"description": "not signed in"})
             scope = scope_of(method.upper(), rule.endpoint)
-            ways = [{"bearer": [scope] if scope else []}, {"basic": []}]
+            needed = [scope] if scope else []
+            ways: list[dict[str, list[str]]] = [{"bearer": needed}, {"oauth2": needed}, {"basic": []}]
             operation["security"] = ways if signed_in else [{}, *ways]
             if "requestBody" in operation:
                 responses.setdefault(400, {"description": "the body cannot be read"})

@@ -17,6 +17,7 @@ ALL = frozenset(SCOPES)
 # Scope to read (GET, HEAD) and to write, by blueprint; or by operation, `blueprint.function`.
 _OF_OPERATIONS = {
     "accounts": ("account", "account"),
+    "applications": ("account", "account"),
     "components": ("devices:read", "devices:write"),
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),

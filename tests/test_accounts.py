@@ -254,6 +254,23 @@ def test_a_forgotten_password_is_replaced_through_a_mailed_link(
     assert user.get("/v0/me").status_code == 401, "whoever was signed in is signed out"
 
 
+def test_the_link_leads_to_a_page_where_a_person_chooses(user: Caller, anybody: Caller, reset: Reset) -> None:
+    reset.ask(username=user.user["username"])
+    page = reset.path().replace("/v0/password_resets/", "/ui/password_reset/")
+
+    shown = anybody.get(page)
+    short = anybody.post(page, data={"password": "short"})
+    alike = anybody.post(page, data={"password": user.user["username"] + "!!!"})
+    done = anybody.post(page, data={"password": "another battery"})
+
+    assert (shown.status_code, short.status_code, alike.status_code, done.status_code) == (200, 422, 422, 200)
+    assert user.user["username"] in shown.text
+    assert "8 to 200 characters" in short.text
+    assert "resembles your username" in alike.text
+    assert signs_in(anybody, user.user["username"], "another battery")
+    assert anybody.get(page).status_code == 404
+
+
 def test_the_link_works_once(user: Caller, anybody: Caller, reset: Reset) -> None:
     reset.ask(username=user.user["username"])
     first = reset.path()

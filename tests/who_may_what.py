@@ -33,6 +33,14 @@ operation                                      device    nobody other owner rese
 GET    /healthz                                -            200   200   200        200   200      200     200   200
 GET    /readyz                                 -            200   200   200        200   200      200     200   200
 
+GET    /v0/applications                        -            401   200   200        200   200      401     401   403
+POST   /v0/applications                        -            401   201   201        201   201      401     401   403
+GET    /v0/applications/{application_id}       -            401   404   200        404   200      401     401   403
+PATCH  /v0/applications/{application_id}       -            401   404   200        404   200      401     401   403
+PUT    /v0/applications/{application_id}       -            401   404   200        404   200      401     401   403
+DELETE /v0/applications/{application_id}       -            401   404   200        404   200      401     401   403
+POST   /v0/applications/{application_id}/secret  -          401   404   200        404   200      401     401   403
+
 POST   /v0/devices                             -            401   201   201        201   201      401     401   403
 GET    /v0/devices/{device_id}                 public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
@@ -204,7 +212,21 @@ def _tag_id(world: World) -> int:
     return int(queries.insert_tag(world.conn, name=f"w-{secrets.token_hex(6)}", description=None))
 
 
+def _application_id(world: World) -> int:
+    made: int = queries.insert_application(
+        world.conn,
+        owner_id=world.owner_id,
+        name="map",
+        client_id=secrets.token_urlsafe(16),
+        secret_hash=hash_token("secret"),
+        redirect_uris=[],
+        scopes=["account"],
+    )
+    return made
+
+
 PATHS: dict[str, Callable[[World], object]] = {
+    "application_id": _application_id,
     "component_id": _component_id,
     "device_id": lambda world: world.device_id,
     "id_or_username": lambda world: world.owner_id,
@@ -218,6 +240,7 @@ PATHS: dict[str, Callable[[World], object]] = {
 }
 
 BODIES: dict[str, Callable[[World], object]] = {
+    "POST /v0/applications": lambda world: {"name": "map", "scopes": ["account"]},
     "POST /v0/devices": lambda world: {"name": "Balcony"},
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},

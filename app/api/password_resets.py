@@ -41,8 +41,7 @@ def create(fields: dict[str, str]) -> Response:
 @blueprint.alt_response(404, description="the link has been used, or is older than an hour")
 def show(token: str) -> Response:
     """Show whose password the link is for."""
-    with connection() as conn:
-        user = queries.user_by_password_reset(conn, hash=hash_token(token))
+    user = find_reset(token)
     if user is None:
         _useless()
     return answer(user_json(user, own=False))
@@ -62,6 +61,13 @@ def use(fields: dict[str, str], token: str) -> Response:
     if user is None:
         _useless()
     return answer(user_json(user, own=False))
+
+
+def find_reset(token: str) -> Row | None:
+    """Return the account whose password a link is for, None for a useless link."""
+    with connection() as conn:
+        user: Row | None = queries.user_by_password_reset(conn, hash=hash_token(token))
+    return user
 
 
 def reset_password(token: str, password: str) -> Row | None:

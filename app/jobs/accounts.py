@@ -55,4 +55,5 @@ def purge_accounts() -> None:
                 log.exception("account not purged", extra={"user_id": user["id"]})
         sessions = queries.delete_old_sessions(conn)
         resets = queries.delete_old_password_resets(conn)
+        queries.delete_old_authorization_codes(conn)
     log.info("accounts purged", extra={"accounts": len(users), "sessions": sessions, "password_resets": resets})

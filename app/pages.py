@@ -1,0 +1,40 @@
+"""The page behind the link of a mail: choose another password."""
+
+from flask import Blueprint, Response, render_template, request
+
+from app.accounts import FieldError
+from app.api.password_resets import find_reset, reset_password
+from app.schemas.accounts import NewPassword
+
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.route("/ui/password_reset/<token>", methods=["GET", "POST"])
+def password_reset(token: str) -> Response:
+    """Show the form, take it, and say that it worked. Whoever has the link may: it needs no other proof."""
+    user, problem = find_reset(token), ""
+    if user is not None and request.method == "POST":
+        problem = _problem(token, request.form.get("password", ""))
+        if not problem:
+            return _page("password_reset/done.html", 200)
+    if user is None:
+        return _page("password_reset/useless.html", 404)
+    return _page("password_reset/form.html", 422 if problem else 200, user=user, problem=problem)
+
+
+def _problem(token: str, password: str) -> str:
+    """Set the password and return "", or what is wrong with it."""
+    errors = NewPassword().validate({"password": password})
+    if errors:
+        return "A password needs 8 to 200 characters."
+    try:
+        user = reset_password(token, password)
+    except FieldError as error:
+        return f"This password {error.reason}."
+    return "" if user is not None else "This link has been used a moment ago."
+
+
+def _page(template: str, status: int, **values: object) -> Response:
+    answer = Response(render_template(template, **values), status)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
