@@ -81,6 +81,12 @@ def current_asker() -> Asker | None:
     return asker
 
 
+def refuse_bad_credentials() -> None:
+    """Refuse a token or password that is no good wherever a good one could make a difference, before the view."""
+    if scope_of(request.method, request.endpoint or "") is not None:
+        current_user()
+
+
 def signed_in(view: Callable[P, T]) -> Callable[P, T]:
     """Let a view be called by a user only; others get 401. The OpenAPI document says so too."""
 

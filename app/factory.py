@@ -32,7 +32,7 @@ from app.api import (
     tags,
     tokens,
 )
-from app.auth import current_asker, jwt
+from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
 from app.jobs.queue import open_queue
@@ -103,6 +103,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(Exception, _unexpected)
     headers.init_app(app)
     rate_limits.init_app(app, config, who=current_asker)
+    app.before_request(refuse_bad_credentials)
     app.before_request(_refuse_nul)
 
     api = EnvelopedApi(app, spec_kwargs={"info": INFO, "servers": [{"url": "/"}], "extra_plugins": [Conventions()]})

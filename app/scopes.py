@@ -15,8 +15,9 @@ SCOPES = {
 ALL = frozenset(SCOPES)
 
 # Scope to read (GET, HEAD) and to write, by blueprint; or by operation, `blueprint.function`.
-_OF_OPERATIONS = {
+_OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "accounts": ("account", "account"),
+    "accounts.sign_up": (None, None),
     "applications": ("account", "account"),
     "components": ("devices:read", "devices:write"),
     "devices": ("devices:read", "devices:write"),
@@ -36,8 +37,8 @@ _OF_OPERATIONS = {
 
 def scope_of(method: str, endpoint: str) -> str | None:
     """Return the scope that an operation asks for; None where no line names it: only an unlimited token will do."""
-    scopes = _OF_OPERATIONS.get(endpoint) or _OF_OPERATIONS.get(endpoint.rpartition(".")[0])
-    return scopes[method not in ("GET", "HEAD")] if scopes else None
+    scopes = _OF_OPERATIONS.get(endpoint) or _OF_OPERATIONS.get(endpoint.rpartition(".")[0]) or (None, None)
+    return scopes[method not in ("GET", "HEAD")]
 
 
 def takes_token_in_query(method: str, rule: str) -> bool:

@@ -41,13 +41,14 @@ PUT    /v0/applications/{application_id}       -            401   404   200     
 DELETE /v0/applications/{application_id}       -            401   404   200        404   200      401     401   403
 POST   /v0/applications/{application_id}/secret  -          401   404   200        404   200      401     401   403
 
+GET    /v0/devices                             -            200   200   200        200   200      401     401   403
 POST   /v0/devices                             -            401   201   201        201   201      401     401   403
 GET    /v0/devices/{device_id}                 public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 
 GET    /v0/components                          -            200   200   200        200   200      401     401   403
 GET    /v0/components/{component_id}           public       200   200   200        200   200      401     401   403
