@@ -14,6 +14,8 @@ SCOPES = {
 }
 ALL = frozenset(SCOPES)
 
+_OPEN = ""  # the same for everybody: any token will do
+
 # Scope to read (GET, HEAD) and to write, by blueprint; or by operation, `blueprint.function`.
 _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "accounts": ("account", "account"),
@@ -23,20 +25,23 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
     "exports": ("readings:read", "readings:read"),
-    "kits": ("devices:read", "devices:write"),
-    "measurements": ("devices:read", "devices:write"),
+    "kits": (_OPEN, "devices:write"),
+    "measurements": (_OPEN, "devices:write"),
     "onboarding": ("devices:read", "devices:write"),
     "readings": ("readings:read", "readings:write"),
     "search": ("devices:read", "devices:read"),
-    "sensors": ("devices:read", "devices:write"),
-    "tags": ("devices:read", "devices:write"),
+    "sensors": (_OPEN, "devices:write"),
+    "tags": (_OPEN, "devices:write"),
     "tokens": ("account", "account"),
     "users": ("devices:read", "account"),
 }
 
 
 def scope_of(method: str, endpoint: str) -> str | None:
-    """Return the scope that an operation asks for; None where no line names it: only an unlimited token will do."""
+    """Return the scope that an operation asks for.
+
+    "": any token will do; None, where no line says anything: only one without limits.
+    """
     scopes = _OF_OPERATIONS.get(endpoint) or _OF_OPERATIONS.get(endpoint.rpartition(".")[0]) or (None, None)
     return scopes[method not in ("GET", "HEAD")]
 

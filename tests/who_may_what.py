@@ -53,7 +53,7 @@ GET    /v0/devices/{device_id}/readings        public       200   200   200     
 GET    /v0/components                          -            200   200   200        200   200      401     401   403
 GET    /v0/components/{component_id}           public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 
 GET    /v0/kits                                -            200   200   200        200   200      200     200   200
 POST   /v0/kits                                -            401   201   201        201   201      401     401   403
@@ -67,7 +67,7 @@ GET    /v0/measurements/{measurement_id}       -            200   200   200     
 PATCH  /v0/measurements/{measurement_id}       -            403   403   403        403   200      401     401   403
 PUT    /v0/measurements/{measurement_id}       -            403   403   403        403   200      401     401   403
 
-GET    /v0/sensors                             -            200   200   200        200   200      401     401   403
+GET    /v0/sensors                             -            200   200   200        200   200      401     401   200
 POST   /v0/sensors                             -            403   403   403        403   201      401     401   403
 GET    /v0/sensors/{sensor_id}                 -            200   200   200        200   200      200     200   200
 PATCH  /v0/sensors/{sensor_id}                 -            403   403   403        403   200      401     401   403
