@@ -1,6 +1,7 @@
 """What the API, the worker and the command line read from their environment."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from environs import FileAwareEnv
@@ -8,6 +9,7 @@ from environs import FileAwareEnv
 _SHORTEST_SECRET = 32
 _PUBLIC_URL = "http://127.0.0.1:5000"  # where people reach the platform, for links in mails
 _MAIL_FROM = "Almanac <almanac@localhost>"
+_STORAGE_URL = (Path("var") / "storage").absolute().as_uri()
 
 
 class ConfigError(Exception):
@@ -27,6 +29,8 @@ class Config:
     rate_limit_token: int = 1000  # requests a minute of one user, whatever their tokens
     rate_limit_sign_in: int = 20  # wrong passwords a minute for one address or login; sign-ups, resets, onboardings
     trusted_proxies: int = 0  # how many proxies in front of the API write X-Forwarded-For and -Proto
+    storage_url: str = _STORAGE_URL
+    data_licence: str | None = None  # of public devices' readings, for the metadata of exports
 
     @classmethod
     def from_env(cls) -> "Config":
@@ -50,6 +54,8 @@ class Config:
             rate_limit_token=env.int("RATE_LIMIT_TOKEN", 1000),
             rate_limit_sign_in=env.int("RATE_LIMIT_SIGN_IN", 20),
             trusted_proxies=env.int("TRUSTED_PROXIES", 0),
+            storage_url=env.str("STORAGE_URL", _STORAGE_URL),
+            data_licence=env.str("DATA_LICENCE", "") or None,
         )
 
 

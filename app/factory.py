@@ -19,6 +19,7 @@ from app.api import (
     devices,
     devices_query,
     docs,
+    exports,
     filtering,
     health,
     history_query,
@@ -48,6 +49,7 @@ _V0 = (
     applications,
     components,
     devices,
+    exports,
     kits,
     measurements,
     password_resets,
@@ -95,6 +97,7 @@ def create_app(config: Config | None = None) -> Flask:
     oauth_server.init_app(app)
 
     pool = open_pool(config.database_url, max_size=config.pool_size)
+    app.extensions["config"] = config
     app.extensions["database_pool"] = pool
     atexit.register(pool.close)
     app.extensions["queue"] = open_queue(config.redis_url)

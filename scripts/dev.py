@@ -124,7 +124,7 @@ Almanac is running; Ctrl-C stops it.
 
 def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """Start those of database, Redis and broker that are not elsewhere; return what the programs need to know."""
-    names = ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MAIL_URL", "SECRET_KEY", "PUBLIC_URL")
+    names = ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MAIL_URL", "SECRET_KEY", "PUBLIC_URL", "STORAGE_URL")
     env = {name: os.environ.get(name, "") for name in names}
     if not env["DATABASE_URL"]:
         supervisor.start(services.database(var / "database", ports["DATABASE_PORT"]))
@@ -141,6 +141,7 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
     if not env["MAIL_URL"]:
         supervisor.start(services.mail_catcher(var / "mail", ports["MAIL_PORT"]))
         env["MAIL_URL"] = f"smtp://127.0.0.1:{ports['MAIL_PORT']}"
+    env["STORAGE_URL"] = env["STORAGE_URL"] or (var / "storage").as_uri()
     env["PUBLIC_URL"] = env["PUBLIC_URL"] or f"http://127.0.0.1:{ports['API_PORT']}"
     env["SECRET_KEY"] = env["SECRET_KEY"] or services.keep(var / "secret", lambda: secrets.token_urlsafe(32))
     return {**env, "API_PORT": str(ports["API_PORT"]), "PYTHONUNBUFFERED": "1"}

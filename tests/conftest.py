@@ -102,9 +102,10 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def config(database_url: str, redis_url: str) -> Config:
+def config(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Config:
     """What the API of the tests and their workers are told."""
-    return Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4, **NO_LIMITS)
+    storage_url = tmp_path_factory.mktemp("storage").as_uri()
+    return Config(database_url, redis_url, secrets.token_urlsafe(32), pool_size=4, storage_url=storage_url, **NO_LIMITS)
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +133,7 @@ def worker_env(config: Config, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
         "REDIS_URL": config.redis_url,
         "SECRET_KEY": config.secret_key,
         "PUBLIC_URL": config.public_url,
+        "STORAGE_URL": config.storage_url,
         "MAIL_URL": mailbox.url,
         "MAIL_FROM": "Almanac <almanac@example.org>",
     }

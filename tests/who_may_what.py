@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flask import Flask
+from psycopg.types.json import Jsonb
 
 from app.catalogue import insert_sensor
 from app.passwords import hash_password
@@ -83,6 +84,17 @@ DELETE /v0/tags/{tag}                          -            403   403   403     
 GET    /v0/tag_sensors                         -            200   200   200        200   200      200     200   200
 POST   /v0/tag_sensors                         -            403   403   403        403   201      401     401   403
 GET    /v0/tag_sensors/{tag_sensor_id}         -            200   200   200        200   200      200     200   200
+
+GET    /v0/devices/{device_id}/readings/csv_archive  public  401  200  200         200   200      401     401   403
+                                               private      401   404   200        404   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+
+GET    /v0/exports                             -            401   200   200        200   200      401     401   403
+POST   /v0/exports                             -            401   202   202        202   202      401     401   403
+GET    /v0/exports/{export_id}                 -            401   404   200        404   200      401     401   403
+DELETE /v0/exports/{export_id}                 -            401   404   204        404   204      401     401   403
+POST   /v0/exports/{export_id}/cancel          -            401   404   200        404   200      401     401   403
+GET    /v0/exports/{export_id}/download/{signature}/{filename}  -  403  403  403    403   403      403     403   403
 
 GET    /v0/me                                  -            401   200   200        200   200      401     401   403
 PATCH  /v0/me                                  -            401   200   200        200   200      401     401   403
@@ -226,16 +238,26 @@ def _application_id(world: World) -> int:
     return made
 
 
+def _export_id(world: World) -> int:
+    export = queries.insert_export(
+        world.conn, owner_id=world.owner_id, device_ids=[world.device_id], question=Jsonb({"layout": "wide"})
+    )
+    return int(export["id"])
+
+
 PATHS: dict[str, Callable[[World], object]] = {
     "application_id": _application_id,
     "component_id": _component_id,
     "device_id": lambda world: world.device_id,
+    "export_id": _export_id,
+    "filename": lambda world: "almanac-1.csv.gz",
     "id_or_username": lambda world: world.owner_id,
     "kit": _kit_id,
     "measurement_id": _measurement_id,
     "sensor_id": _sensor_id,
     "tag": _tag_id,
     "tag_sensor_id": lambda world: 1,
+    "signature": lambda world: "forged",
     "token": _reset,
     "token_id": _token_id,
 }
@@ -248,6 +270,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/tag_sensors": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
     "POST /v0/tags": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
+    "POST /v0/exports": lambda world: {"device_ids": [world.device_id]},
     "POST /v0/me/tokens": lambda world: {"name": "t", "scopes": ["account"]},
     "POST /v0/password_resets": lambda world: {"username": _username(world)},
     "PATCH /v0/password_resets/{token}": lambda world: {"password": "another battery"},

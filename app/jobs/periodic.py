@@ -14,6 +14,8 @@ from app.jobs.queue import open_queue
 
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
+    "exports.purge": timedelta(hours=1),
+    "exports.watch": timedelta(minutes=1),
     "recalibrate.work": timedelta(minutes=1),
     "upkeep.purge_quarantine": timedelta(hours=6),
 }

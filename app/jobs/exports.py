@@ -1,0 +1,252 @@
+"""Make exports, mail them, purge them.
+
+The table says what is to be done; Redis only wakes a worker up. `watch` wakes one up each minute for whatever is due:
+what a lost queue, a killed worker or a mail server that was away has left.
+"""
+
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import orjson
+import psycopg
+
+from app.config import Config
+from app.exports.build import build
+from app.exports.columns import Component, Device, chosen, wide_columns
+from app.exports.files import METADATA, filename_of, path_of
+from app.exports.links import link
+from app.exports.metadata import metadata, title
+from app.exports.question import Question
+from app.exports.storage import Storage
+from app.jobs.wake import wake_export
+from app.mail import send_later
+from app.mail.errors import MailError, RefusedMailError
+from app.mail.message import write
+from app.mail.smtp import send
+from sql import DictConnection, Pool, Row, connect, open_pool, queries
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 90  # a worker that has not said anything for so long is taken for dead
+_STORE_LEASE_S = 3600  # nothing is said while a file goes to a store elsewhere
+RETRY_AFTER_S = [10, 60, 300, 1800]
+MAIL_RETRY_AFTER_S = [60, 120, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600]
+KEPT_S = 7 * 24 * 3600
+_LARGEST_ATTACHMENT = 5 * 1024 * 1024  # mail servers take 10 MB or more, and base64 adds a third
+_SAY_EVERY_S = 1.0
+
+
+class GoneError(Exception):
+    """The export was cancelled, deleted, or given to another worker."""
+
+
+class CannotError(Exception):
+    """The export cannot be made, now or later; the message is for its owner."""
+
+
+def watch() -> None:
+    """Wake workers up for what is due."""
+    with connect(Config.from_env().database_url) as conn:
+        exports, mails = queries.due_exports(conn), queries.due_export_mails(conn)
+    for export in exports:
+        wake_export("make", export["id"], export["attempt"])
+    for export in mails:
+        wake_export("mail", export["id"], export["mail_attempt"])
+
+
+def make(export_id: int) -> None:
+    """Make one export, if it is due and its owner has no other running; then wake up what is due next."""
+    config = Config.from_env()
+    with open_pool(config.database_url, max_size=2, timeout=30) as pool:
+        with pool.connection() as conn:
+            try:
+                export: Row | None = queries.claim_export(conn, id=export_id, lease_s=LEASE_S)
+            except psycopg.errors.UniqueViolation:
+                return  # whoever runs the other one wakes this one up
+        if export is not None:
+            _make_claimed(config, pool, export)
+    watch()
+
+
+def _make_claimed(config: Config, pool: Pool, export: Row) -> None:
+    this = {"id": export["id"], "attempt": export["attempt"]}
+    started = time.monotonic()
+    try:
+        _make(config, pool, export)
+    except GoneError:
+        log.info("export stopped", extra=this)
+    except Exception as error:
+        tries_left = len(RETRY_AFTER_S) + 1 - export["attempt"]
+        for_good = isinstance(error, CannotError) or tries_left <= 0
+        log.exception("export failed", extra={**this, "for_good": for_good})
+        with pool.connection() as conn:
+            if not for_good:
+                wait_s = RETRY_AFTER_S[export["attempt"] - 1]
+                queries.retry_export(conn, **this, error=_reason(error), wait_s=wait_s)
+            elif queries.fail_export(conn, **this, error=_reason(error)):
+                owner = queries.user_by_id(conn, id=export["owner_id"])
+                values = {"export_id": export["id"], "reason": _reason(error)}
+                send_later("export_failed", owner["email"], **values)
+    else:
+        log.info("export finished", extra={**this, "seconds": round(time.monotonic() - started, 1)})
+
+
+def _reason(error: Exception) -> str:
+    """Return what the owner may read: our own words, or that the fault is ours."""
+    if isinstance(error, CannotError):
+        return str(error)
+    return f"an error of ours ({type(error).__name__}); it has been logged"
+
+
+def _make(config: Config, pool: Pool, export: Row) -> None:
+    question = Question.of(export["question"])
+    complete_as_of = datetime.now(UTC)
+    with pool.connection() as conn:
+        device_rows = _devices(conn, export)
+        rows = queries.exportable_components(conn, device_ids=export["device_ids"])
+    components = chosen([Component.of(row) for row in rows], question)
+    if not components:
+        raise CannotError("none of these devices has a component that was asked for")
+    columns = wide_columns(components, question)
+    devices = [Device(row["id"], row["name"]) for row in device_rows]
+    # Without a name in the file system, so that a killed worker leaves nothing behind.
+    with tempfile.TemporaryFile() as file:
+        say = _saying(pool, export)
+        row_count = build(pool, question, devices, components, columns, file, say)
+        size, sha256 = file.tell(), _sha256(file)
+        filename = filename_of(export, device_rows)
+        about = metadata(
+            export=export,
+            filename=filename,
+            rows=row_count,
+            size=size,
+            sha256=sha256,
+            complete_as_of=complete_as_of,
+            devices=device_rows,
+            components=components,
+            columns=columns,
+            public_url=config.public_url,
+            licence=config.data_licence,
+        )
+        say(1.0, lease_s=_STORE_LEASE_S)
+        storage = Storage(config.storage_url)
+        storage.put(path_of(export, filename), file)
+    with tempfile.TemporaryFile() as file:
+        file.write(orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+        storage.put(path_of(export, METADATA), file)
+    with pool.connection() as conn:
+        finished = queries.finish_export(
+            conn,
+            id=export["id"],
+            attempt=export["attempt"],
+            filename=filename,
+            rows=row_count,
+            bytes=size,
+            sha256=sha256,
+            kept_s=KEPT_S,
+        )
+    if not finished:
+        raise GoneError  # the purge job finds the file
+
+
+def _devices(conn: DictConnection, export: Row) -> list[Row]:
+    """Return the devices of an export, whose owner must still be allowed to read all of them."""
+    owner = queries.user_by_id(conn, id=export["owner_id"])
+    if owner is None:
+        raise CannotError("your account is closed")
+    found: list[Row] = queries.exportable_devices(
+        conn, ids=export["device_ids"], viewer_id=owner["id"], viewer_is_admin=owner["role"] == "admin"
+    )
+    if gone := sorted(set(export["device_ids"].tolist()) - {device["id"] for device in found}):
+        raise CannotError(f"these devices have become private or were archived: {', '.join(map(str, gone))}")
+    return found
+
+
+def _saying(pool: Pool, export: Row) -> Callable[..., None]:
+    """Return what tells the table how far the export is, at most once a second. Raises GoneError."""
+    said_at = 0.0
+
+    def say(share: float, lease_s: int = LEASE_S) -> None:
+        nonlocal said_at
+        if share < 1 and time.monotonic() - said_at < _SAY_EVERY_S:
+            return
+        said_at = time.monotonic()
+        with pool.connection() as conn:
+            percent = min(99, int(100 * share))
+            ours = queries.keep_export(
+                conn, id=export["id"], attempt=export["attempt"], percent=percent, lease_s=lease_s
+            )
+        if not ours:
+            raise GoneError
+
+    return say
+
+
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def mail(export_id: int) -> None:
+    """Send the mail of a finished export, once.
+
+    To claim it is to set the time of the next try, so a worker that dies here costs that time. Only a death in the
+    moment between the mail server's answer and our note mails twice, and then under one Message-ID.
+    """
+    config = Config.from_env()
+    with connect(config.database_url) as conn:
+        export: Row | None = queries.claim_export_mail(conn, id=export_id, waits_s=MAIL_RETRY_AFTER_S)
+        if export is None:
+            return
+        try:
+            send(config.mail_url, _message(config, conn, export))
+        except MailError as error:
+            log.warning("export not mailed", extra={"id": export_id, "error": str(error)})
+            give_up = isinstance(error, RefusedMailError) or export["mail_attempt"] >= len(MAIL_RETRY_AFTER_S)
+            end = "; fetch it from download_url" if give_up else "; it is tried again"
+            queries.set_export_not_mailed(
+                conn, id=export_id, error=f"the mail was not sent: {error}{end}", give_up=give_up
+            )
+        else:
+            queries.set_export_mailed(conn, id=export_id)
+
+
+def _message(config: Config, conn: DictConnection, export: Row) -> Any:
+    storage = Storage(config.storage_url)
+    devices = queries.exportable_devices(
+        conn, ids=export["device_ids"], viewer_id=export["owner_id"], viewer_is_admin=True
+    )
+    attached = export["bytes"] <= _LARGEST_ATTACHMENT
+    values = {
+        "title": title(devices),
+        "rows": f"{export['rows']:,}",
+        "size": f"{export['bytes'] / 1e6:,.1f} MB",
+        "attached": attached,
+        "download_url": link(config.public_url, config.secret_key, "exports", export["id"], export["filename"]),
+    }
+    message = write(config, "export_finished", export["email"], values, f"export-{export['id']}")
+    if attached:
+        for name in (export["filename"], METADATA):
+            kind = ("application", "json" if name == METADATA else "octet-stream")
+            message.add_attachment(storage.read(path_of(export, name)), *kind, filename=name)
+    return message
+
+
+def purge() -> None:
+    """Drop exports whose time is over, and the files that belong to none."""
+    config = Config.from_env()
+    storage = Storage(config.storage_url)
+    with connect(config.database_url) as conn:
+        gone = len(queries.delete_expired_exports(conn))
+        paths = list(storage.list("exports"))
+        ids = {int(path.split("/")[1]) for path in paths}
+        kept = {row["id"] for row in queries.export_ids(conn, ids=list(ids))}
+    orphans = [path for path in paths if int(path.split("/")[1]) not in kept]
+    for path in orphans:
+        storage.delete(path)
+    log.info("exports purged", extra={"exports": gone, "files": len(orphans)})

@@ -1,0 +1,33 @@
+"""Wake a worker up for an export. Light, so that the API need not load what the job does."""
+
+import logging
+from contextlib import suppress
+
+from redis import RedisError
+from rq.exceptions import DuplicateJobError
+
+from app.jobs.queue import enqueue
+
+log = logging.getLogger(__name__)
+
+_LONGEST_S = 24 * 3600
+
+
+def wake_export(kind: str, export_id: int, attempt: int) -> None:
+    """Let a worker `make` or `mail` an export, unless one is going to already.
+
+    Without Redis nothing is lost: exports.watch does it once Redis is back.
+    """
+    try:
+        with suppress(DuplicateJobError):
+            enqueue(
+                f"exports.{kind}",
+                export_id,
+                job_id=f"export-{kind}-{export_id}-{attempt}",
+                unique=True,
+                job_timeout=_LONGEST_S,
+                result_ttl=0,  # a job that is kept would stand in the way of the next one of its name
+                failure_ttl=60,
+            )
+    except RedisError:
+        log.warning("no worker woken up", extra={"export_id": export_id}, exc_info=True)
