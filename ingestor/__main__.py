@@ -1,52 +1,43 @@
 """The ingestor daemon, `python -m ingestor`: from the broker to the hypertable until SIGTERM."""
 
-import logging
-import signal
+import argparse
 import sys
-from threading import Event
 
 from environs import EnvError
 
-from ingestor.log import configure_logging
+from ingestor.daemon import run
 from ingestor.settings import Settings
-from ingestor.store import Store
-from ingestor.subscriber import Subscriber
-
-log = logging.getLogger("ingestor")
+from ingestor.workers import run_workers
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; then finish the batch, acknowledge it, and leave."""
-    configure_logging()
-    stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    """Read the command line and the environment, and run."""
+    parser = argparse.ArgumentParser(prog="python -m ingestor", description=__doc__)
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share the work, each with a client id of its own: MQTT_CLIENT_ID-1 to -N",
+    )
+    parser.add_argument(
+        "--retire",
+        metavar="CLIENT_ID",
+        help="write what the broker still keeps for an ingestor that will not come back, end its session, and leave",
+    )
+    arguments = parser.parse_args()
+    if arguments.workers < 1:
+        parser.error("--workers: at least 1")
     try:
         settings = Settings.from_env()
-        # Two batches: one is written while the next one arrives.
-        subscriber = Subscriber(
-            settings.mqtt_url, settings.client_id, 2 * settings.batch_messages, settings.topic_prefixes
-        )
+        if arguments.retire:
+            run(settings.as_client(arguments.retire), retire=True)
+        elif arguments.workers > 1:
+            run_workers([settings.as_worker(number) for number in range(1, arguments.workers + 1)])
+        else:
+            run(settings)
     except (EnvError, ValueError) as error:
         sys.exit(f"almanac: {error}")
-    store = Store(settings.database_url, stopping, settings.patience_s)
-
-    subscriber.start()
-    while not stopping.is_set():
-        deliveries = subscriber.take(settings.batch_messages, settings.batch_seconds)
-        if not deliveries:
-            continue
-        receipts = store.put([delivery.message for delivery in deliveries])
-        if receipts is not None:
-            subscriber.acknowledge(deliveries)
-            for topic, payload in receipts:
-                subscriber.publish(topic, payload)
-    subscriber.stop()
-    # What has arrived and is not acknowledged comes again, but for QoS 0, which another broker than ours may deliver.
-    while rest := subscriber.take(settings.batch_messages, seconds=0):
-        store.put([delivery.message for delivery in rest])
-    store.close()
-    log.info("stopped")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the ingestor reads from its environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from environs import Env
 
@@ -14,6 +14,8 @@ class Settings:
     batch_seconds: float
     patience_s: float
     topic_prefixes: list[str]
+    metrics_host: str
+    metrics_port: int  # 0: no metrics
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -29,4 +31,15 @@ class Settings:
             patience_s=env.float("DATABASE_PATIENCE_SECONDS", 30.0),
             # `bridge/` for brokers that put their own name before ours
             topic_prefixes=[f"{prefix.strip('/')}/" for prefix in env.list("MQTT_TOPIC_PREFIXES", [], subcast=str)],
+            metrics_host=env.str("METRICS_HOST", "127.0.0.1"),
+            metrics_port=env.int("METRICS_PORT", 0),
         )
+
+    def as_client(self, client_id: str) -> "Settings":
+        """Return the same for another name at the broker."""
+        return replace(self, client_id=client_id)
+
+    def as_worker(self, number: int) -> "Settings":
+        """Return the same for one of several processes, which differ in their names and metrics ports."""
+        port = self.metrics_port + number - 1 if self.metrics_port else 0
+        return replace(self, client_id=f"{self.client_id}-{number}", metrics_port=port)

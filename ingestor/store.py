@@ -11,6 +11,7 @@ from threading import Event, Timer
 
 import psycopg
 
+from ingestor import metrics
 from ingestor.batch import Batch
 from ingestor.intake import Message, read_messages
 from ingestor.known import Known
@@ -76,12 +77,14 @@ class Store:
             raise
         except Exception as error:
             # The database refuses something, or the fault is ours: either way the other messages must not wait.
+            metrics.REFUSED.inc()
             log.exception("refused", extra={"messages": len(messages)})
             if len(messages) > 1:
                 return [receipt for message in messages for receipt in self._put([message])]
             self._writer.write(conn, _refused(messages[0], error))
             return []
         seconds = round(time.monotonic() - started, 4)
+        metrics.count(written.ledger, len(messages), seconds, max(batch.times, default=None))
         log.info("batch", extra={"messages": len(messages), **asdict(written.ledger), "seconds": seconds})
         return [receipt_message(batch, written, asked) for asked in batch.asked]
 

@@ -8,6 +8,7 @@ confirm another message that now has its number; an exception in a paho callback
 
 import logging
 import ssl
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -34,6 +35,7 @@ TOPICS = (
 )
 _SESSION_EXPIRY_S = 0xFFFFFFFF  # never: a session that expires takes its un-acknowledged messages with it
 _KEEPALIVE_S = 30
+_SILENCE_S = 3.0
 _INBOX_BYTES = 16 * 1024 * 1024
 
 
@@ -44,6 +46,7 @@ class Delivery(NamedTuple):
     qos: int
     number: int  # MQTT's packet identifier, meaningful on its own connection only
     connection: int
+    arrived: float  # on the monotonic clock
 
 
 class Subscriber:
@@ -53,7 +56,9 @@ class Subscriber:
     inbox holds as many, in 16 MiB. When it is full the network thread waits, TCP fills up, and the broker queues.
     """
 
-    def __init__(self, mqtt_url: str, client_id: str, window: int, prefixes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, mqtt_url: str, client_id: str, window: int, prefixes: Sequence[str] = (), *, retiring: bool = False
+    ) -> None:
         url = urlsplit(mqtt_url)
         if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
             raise ValueError(
@@ -63,7 +68,9 @@ class Subscriber:
         self._topics = [f"{prefix}{topic}" for prefix in ("", *prefixes) for topic in TOPICS]
         window = min(window, 65535)  # MQTT's packet identifiers
         self._inbox: Inbox[Delivery] = Inbox(window, _INBOX_BYTES)
+        self._retiring = retiring
         self._stopping = False
+        self._last_arrival = time.monotonic()
         self._connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         self._connect_properties.SessionExpiryInterval = _SESSION_EXPIRY_S
         self._connect_properties.ReceiveMaximum = window
@@ -96,6 +103,11 @@ class Subscriber:
         )
         self._client.loop_start()
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing has come for some seconds: of a retiring member, that the broker keeps nothing for it."""
+        return self.is_connected and not self.waiting and time.monotonic() - self._last_arrival > _SILENCE_S
+
     def take(self, most: int, seconds: float) -> list[Delivery]:
         """Wait up to `seconds` for a delivery, then gather what comes within `seconds` more, at most `most`."""
         return self._inbox.take(most, seconds)
@@ -112,12 +124,20 @@ class Subscriber:
         """Leave; the broker keeps the session, and for it all that is not acknowledged."""
         self._stopping = True
         self._inbox.close()
-        self._client.disconnect()
+        properties = None
+        if self._retiring:
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
         self._client.loop_stop()
 
     def _on_connect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             log.error("broker refused the connection", extra={"reason": str(reason)})
+            return
+        self._last_arrival = time.monotonic()
+        if self._retiring:
+            client.unsubscribe([f"$share/{GROUP}/{topic}" for topic in self._topics])
             return
         client.subscribe([(f"$share/{GROUP}/{topic}", SubscribeOptions(qos=1)) for topic in self._topics])
 
@@ -133,6 +153,6 @@ class Subscriber:
 
     def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         topic = str(message._topic, "utf-8", "replace")  # .topic raises for what is no UTF-8
-        self._inbox.put(
-            Delivery(Message(topic, bytes(message.payload)), message.qos, message.mid, self._client.connection)
-        )
+        self._last_arrival = time.monotonic()
+        what = Message(topic, bytes(message.payload))
+        self._inbox.put(Delivery(what, message.qos, message.mid, self._client.connection, self._last_arrival))

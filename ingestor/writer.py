@@ -114,6 +114,14 @@ def _upsert(conn: DictConnection, rows: Columns) -> Mask:
 
 def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:
     """Write what follows from changed rows, which are in the order of their keys."""
+    late = rows.times < horizon_us
+    first = np.append(True, rows.device_ids[1:] != rows.device_ids[:-1]).nonzero()[0]
+    queries.touch_devices(
+        conn,
+        device_ids=rows.device_ids[first],
+        times=np.maximum.reduceat(rows.times, first),
+        lates=np.maximum.reduceat(late, first).astype(np.int32),
+    )
     newest = np.append(rows.components()[1:] != rows.components()[:-1], True).nonzero()[0]
     previous = np.maximum(newest - 1, 0)
     previous = np.where(rows.components()[previous] == rows.components()[newest], previous, newest)
@@ -127,21 +135,13 @@ def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:
         previous_times=rows.times[previous],
         previous_values=rows.values[previous],
     )
-    late = rows.times < horizon_us
     if late.any():
-        days = np.unique(np.stack((rows.device_ids[late], rows.times[late] // _DAY_US)), axis=1)
+        days = np.unique((rows.device_ids[late].astype(np.int64) << 32) | (rows.times[late] // _DAY_US))
         queries.mark_late_days(
             conn,
-            device_ids=days[0].astype(np.int32),
-            days=days[1].astype("datetime64[D]").tolist(),
+            device_ids=(days >> 32).astype(np.int32),
+            days=(days & 0xFFFFFFFF).astype("datetime64[D]").tolist(),
         )
-    first = np.append(True, rows.device_ids[1:] != rows.device_ids[:-1]).nonzero()[0]
-    queries.touch_devices(
-        conn,
-        device_ids=rows.device_ids[first],
-        times=np.maximum.reduceat(rows.times, first),
-        lates=np.maximum.reduceat(late, first).astype(np.int32),
-    )
 
 
 def _keep_the_rest(conn: DictConnection, batch: Batch) -> None:

@@ -57,6 +57,11 @@ def main() -> None:
     parser.add_argument(
         "--base", type=float, default=0, help="millions of datapoints in the table before [%(default)s]"
     )
+    parser.add_argument(
+        "--save-every-second",
+        action="store_true",
+        help="let the broker write its queue to disk once a second instead of at every change: what that safety costs",
+    )
     parser.add_argument("--raw", action="store_true", help="the kits' compact grammar instead of JSON")
     arguments = parser.parse_args()
     with ExitStack() as stack:
@@ -69,7 +74,13 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
     broker = services.Broker(directory / "broker", services.free_port(), services.free_port())
-    stack.enter_context(running(broker.service()))
+    service = broker.service()
+    if arguments.save_every_second:
+        configuration = directory / "broker" / "mosquitto.conf"
+        configuration.write_text(
+            configuration.read_text().replace("autosave_on_changes true", "autosave_on_changes false")
+        )
+    stack.enter_context(running(service))
     tokens = [f"bench{number:04}" for number in range(arguments.devices)]
     device_ids = make_devices(conn, tokens)
     if arguments.base:

@@ -125,38 +125,27 @@ ON CONFLICT (device_id, day) DO UPDATE SET refreshing = false;
 
 -- name: move_latest_values(device_ids, sensor_ids, times, raws, values, previous_times, previous_values)!
 -- Latest values of components only move forward in time; previous_time is that of the reading before in the same batch,
--- or the time itself where there is none.
-WITH newest AS (
-    SELECT device_id, sensor_id, time, raw, nullif(value, 'NaN') AS value, previous_time, nullif(previous_value, 'NaN') AS previous_value
-    FROM unnest(
-        :device_ids::integer[],
-        :sensor_ids::integer[],
-        :times::timestamptz[],
-        :raws::double precision[],
-        :values::double precision[],
-        :previous_times::timestamptz[],
-        :previous_values::double precision[]
-    ) AS n (device_id, sensor_id, time, raw, value, previous_time, previous_value)
-),
-locked AS (
-    SELECT n.*
-    FROM components AS c
-    JOIN newest AS n USING (device_id, sensor_id)
-    WHERE c.latest_time IS NULL OR c.latest_time <= n.time
-    ORDER BY c.device_id, c.sensor_id
-    FOR NO KEY UPDATE OF c
-)
+-- or the time itself where there is none. Call it after touch_devices, which locks the devices: two batches then cannot
+-- meet here, whatever the order of the rows.
 UPDATE components AS c
 SET
     latest_time = n.time,
     latest_raw = n.raw,
-    latest_value = n.value,
+    latest_value = nullif(n.value, 'NaN'),
     previous_value = CASE
-        WHEN n.previous_time < n.time AND (c.latest_time IS NULL OR c.latest_time <= n.previous_time) THEN n.previous_value
+        WHEN n.previous_time < n.time AND (c.latest_time IS NULL OR c.latest_time <= n.previous_time) THEN nullif(n.previous_value, 'NaN')
         WHEN c.latest_time = n.time THEN c.previous_value
         ELSE c.latest_value
     END
-FROM locked AS n
+FROM unnest(
+    :device_ids::integer[],
+    :sensor_ids::integer[],
+    :times::timestamptz[],
+    :raws::double precision[],
+    :values::double precision[],
+    :previous_times::timestamptz[],
+    :previous_values::double precision[]
+) AS n (device_id, sensor_id, time, raw, value, previous_time, previous_value)
 WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time);
 
 -- name: touch_devices(device_ids, times, lates)!

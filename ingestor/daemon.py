@@ -1,0 +1,53 @@
+"""One ingestor process: from the broker to the hypertable until it is told to stop."""
+
+import logging
+import signal
+import time
+from threading import Event
+
+from ingestor import metrics
+from ingestor.log import configure_logging
+from ingestor.settings import Settings
+from ingestor.store import Store
+from ingestor.subscriber import Subscriber
+
+log = logging.getLogger("ingestor")
+
+
+def run(settings: Settings, stopping: Event | None = None, *, retire: bool = False) -> None:
+    """Run until SIGTERM or SIGINT, or until `stopping` is set; then finish the batch, acknowledge it, and leave.
+
+    `retire`: take no new messages, write those that the broker keeps for this client id, and give the name up.
+    """
+    configure_logging()
+    stopping = stopping or Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    # Two batches: one is written while the next one arrives.
+    subscriber = Subscriber(
+        settings.mqtt_url, settings.client_id, 2 * settings.batch_messages, settings.topic_prefixes, retiring=retire
+    )
+    store = Store(settings.database_url, stopping, settings.patience_s)
+    metrics.watch(lambda: subscriber.waiting, lambda: subscriber.is_connected, lambda: store.away_since)
+    if settings.metrics_port:
+        metrics.serve(
+            settings.metrics_host, settings.metrics_port, lambda: subscriber.is_connected, lambda: store.away_since
+        )
+
+    subscriber.start()
+    while not (stopping.is_set() or (retire and subscriber.is_drained)):
+        deliveries = subscriber.take(settings.batch_messages, settings.batch_seconds)
+        if not deliveries:
+            continue
+        receipts = store.put([delivery.message for delivery in deliveries])
+        if receipts is not None:
+            subscriber.acknowledge(deliveries)
+            metrics.COMMIT_LAG.observe(time.monotonic() - deliveries[0].arrived)
+            for topic, payload in receipts:
+                subscriber.publish(topic, payload)
+    subscriber.stop()
+    # What has arrived and is not acknowledged comes again, but for QoS 0, which another broker than ours may deliver.
+    while rest := subscriber.take(settings.batch_messages, seconds=0):
+        store.put([delivery.message for delivery in rest])
+    store.close()
+    log.info("stopped")

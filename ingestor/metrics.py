@@ -1,0 +1,91 @@
+"""The ingestor's numbers for Prometheus, and whether it is well: GET /metrics and GET /healthz on METRICS_PORT."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import orjson
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+
+from ingestor.writer import Ledger
+
+log = logging.getLogger(__name__)
+
+MESSAGES = Counter("almanac_ingest_messages", "Messages written and acknowledged.")
+DATAPOINTS = Counter("almanac_ingest_datapoints", "What became of the datapoints received.", ["result"])
+REFUSED = Counter(
+    "almanac_ingest_refused_batches", "Batches that the database refused, to be written message by message."
+)
+BATCH_MESSAGES = Histogram(
+    "almanac_ingest_batch_messages", "Messages a batch.", buckets=[1, 10, 50, 100, 500, 1000, 2000]
+)
+BATCH_SECONDS = Histogram("almanac_ingest_batch_seconds", "From the first look at a batch to its commit.")
+COMMIT_LAG = Histogram(
+    "almanac_ingest_commit_lag_seconds",
+    "From the arrival of a batch's oldest message to its commit.",
+    buckets=[0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60, 600, 3600],
+)
+DEVICE_LAG = Histogram(
+    "almanac_ingest_device_lag_seconds",
+    "From the time of a batch's newest reading, by its device's clock, to its commit.",
+    buckets=[1, 5, 30, 60, 300, 3600, 86400],
+)
+WAITING = Gauge("almanac_ingest_waiting_messages", "Messages that have arrived and are not written yet.")
+CONNECTED = Gauge("almanac_ingest_broker_connected", "1 while there is a connection to the broker.")
+AWAY_SECONDS = Gauge("almanac_ingest_database_away_seconds", "For how long the database has not answered.")
+
+for _result in ("stored", "duplicate", "quarantined"):
+    DATAPOINTS.labels(_result)
+
+
+def count(ledger: Ledger, messages: int, seconds: float, newest_us: int | None) -> None:
+    """Count a batch that is committed."""
+    MESSAGES.inc(messages)
+    DATAPOINTS.labels("stored").inc(ledger.stored)
+    DATAPOINTS.labels("duplicate").inc(ledger.duplicate)
+    DATAPOINTS.labels("quarantined").inc(ledger.quarantined)
+    BATCH_MESSAGES.observe(messages)
+    BATCH_SECONDS.observe(seconds)
+    if newest_us is not None:
+        DEVICE_LAG.observe(max(0.0, time.time() - newest_us / 1e6))
+
+
+def watch(waiting: Callable[[], int], connected: Callable[[], bool], away_since: Callable[[], float | None]) -> None:
+    """Let the gauges ask these whenever somebody looks."""
+    WAITING.set_function(waiting)
+    CONNECTED.set_function(connected)
+    AWAY_SECONDS.set_function(lambda: time.monotonic() - (away_since() or time.monotonic()))
+
+
+def serve(host: str, port: int, connected: Callable[[], bool], away_since: Callable[[], float | None]) -> None:
+    """Answer in a thread. Raises OSError when the port is taken."""
+    metrics = make_wsgi_app()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/metrics":
+            answered: Iterable[bytes] = metrics(environ, start_response)
+            return answered
+        if environ["PATH_INFO"] != "/healthz":
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"GET /metrics or /healthz\n"]
+        since = away_since()
+        body = {
+            "status": "ok" if connected() and since is None else "degraded",
+            "broker": "connected" if connected() else "away",
+            "database": "answers" if since is None else f"away for {time.monotonic() - since:.0f} s",
+        }
+        status = "200 OK" if body["status"] == "ok" else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "application/json")])
+        return [orjson.dumps(body)]
+
+    server = make_server(host, port, answer, WSGIServer, _Quiet)
+    Thread(target=server.serve_forever, daemon=True).start()
+    log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
