@@ -44,9 +44,36 @@ POST   /v0/applications/{application_id}/secret  -          401   404   200     
 
 GET    /v0/devices                             -            200   200   200        200   200      401     401   403
 POST   /v0/devices                             -            401   201   201        201   201      401     401   403
+GET    /v0/devices/archived                    -            401   200   200        200   200      401     401   403
+POST   /v0/devices/import                      -            401   400   400        400   400      401     401   403
+POST   /v0/devices/transfer                    -            401   200   200        200   200      401     401   403
 GET    /v0/devices/{device_id}                 public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
+PATCH  /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+PUT    /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+DELETE /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+POST   /v0/devices/{device_id}/restore         public       404   404   404        404   404      404     404   404
+                                               private      404   404   404        404   404      404     404   404
+                                               archived     403   403   200        403   200      401     401   403
+POST   /v0/devices/{device_id}/purge           public       404   404   404        404   404      404     404   404
+                                               private      404   404   404        404   404      404     404   404
+                                               archived     403   403   202        403   202      401     401   403
+GET    /v0/devices/{device_id}/purge           public       404   404   404        404   404      404     404   404
+                                               private      404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      404     404   404
+POST   /v0/devices/{device_id}/transfer        public       403   403   201        403   201      401     401   403
+                                               private      403   403   201        403   201      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
+DELETE /v0/devices/{device_id}/transfer        public       403   403   404        403   404      401     401   403
+                                               private      403   403   404        403   404      401     401   403
+                                               archived     404   404   404        404   404      404     404   404
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
@@ -193,6 +220,12 @@ def _token_id(world: World) -> int:
 def _reset(world: World) -> str:
     token = secrets.token_urlsafe(16)
     queries.insert_password_reset(world.conn, hash=hash_token(token), user_id=world.owner_id)
+    return token
+
+
+def _offer(world: World) -> str:
+    token = secrets.token_urlsafe(16)
+    queries.upsert_transfer(world.conn, device_id=world.new_device("public"), hash=hash_token(token), days=1)
     return token
 
 
