@@ -52,28 +52,28 @@ GET    /v0/devices/{device_id}                 public       200   200   200     
                                                archived     404   404   404        404   404      401     401   403
 PATCH  /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 PUT    /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 DELETE /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
-POST   /v0/devices/{device_id}/restore         public       404   404   404        404   404      404     404   404
-                                               private      404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/restore         public       404   404   404        404   404      401     401   403
+                                               private      404   404   404        404   404      401     401   403
                                                archived     403   403   200        403   200      401     401   403
-POST   /v0/devices/{device_id}/purge           public       404   404   404        404   404      404     404   404
-                                               private      404   404   404        404   404      404     404   404
+POST   /v0/devices/{device_id}/purge           public       404   404   404        404   404      401     401   403
+                                               private      404   404   404        404   404      401     401   403
                                                archived     403   403   202        403   202      401     401   403
-GET    /v0/devices/{device_id}/purge           public       404   404   404        404   404      404     404   404
-                                               private      404   404   404        404   404      404     404   404
-                                               archived     404   404   404        404   404      404     404   404
+GET    /v0/devices/{device_id}/purge           public       404   404   404        404   404      401     401   403
+                                               private      404   404   404        404   404      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
 POST   /v0/devices/{device_id}/transfer        public       403   403   201        403   201      401     401   403
                                                private      403   403   201        403   201      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 DELETE /v0/devices/{device_id}/transfer        public       403   403   404        403   404      401     401   403
                                                private      403   403   404        403   404      401     401   403
-                                               archived     404   404   404        404   404      404     404   404
+                                               archived     404   404   404        404   404      401     401   403
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
@@ -298,6 +298,7 @@ PATHS: dict[str, Callable[[World], object]] = {
 BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/applications": lambda world: {"name": "map", "scopes": ["account"]},
     "POST /v0/devices": lambda world: {"name": "Balcony"},
+    "POST /v0/devices/transfer": lambda world: {"transfer_token": _offer(world)},
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},

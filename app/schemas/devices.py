@@ -190,7 +190,7 @@ class DeviceOwner(Schema):
     device_ids = fields.List(fields.Integer(), required=True)
 
 
-class SensorMeasurement(Schema):
+class ReadingMeasurement(Schema):
     id = fields.Integer(required=True)
     uuid = fields.UUID(required=True)
     name = fields.String(required=True)
@@ -213,7 +213,7 @@ class SensorReading(Schema):
     default_key = fields.String(required=True, allow_none=True)
     datasheet = fields.String(required=True, allow_none=True)
     unit_definition = fields.String(required=True, allow_none=True)
-    measurement = fields.Nested(SensorMeasurement, required=True, allow_none=True)
+    measurement = fields.Nested(ReadingMeasurement, required=True, allow_none=True)
     value = fields.Float(required=True, allow_none=True)
     prev_value = fields.Float(required=True, allow_none=True)
     last_reading_at = time_field(required=True, allow_none=True)
