@@ -16,8 +16,6 @@ from app.api import (
     accounts,
     applications,
     components,
-    device_imports,
-    device_lifecycle,
     devices,
     devices_query,
     docs,
@@ -25,11 +23,13 @@ from app.api import (
     filtering,
     health,
     history_query,
+    home,
     kits,
     measurements,
     paging,
     password_resets,
     readings,
+    search,
     sensors,
     sessions,
     tags,
@@ -50,14 +50,14 @@ _V0 = (
     accounts,
     applications,
     components,
-    device_imports,
-    device_lifecycle,
     devices,
     exports,
+    home,
     kits,
     measurements,
     password_resets,
     readings,
+    search,
     sensors,
     sessions,
     tags,
@@ -116,6 +116,7 @@ def create_app(config: Config | None = None) -> Flask:
     api = EnvelopedApi(app, spec_kwargs={"info": INFO, "servers": [{"url": "/"}], "extra_plugins": [Conventions()]})
     for module in (devices_query, filtering, history_query, paging):
         module.register_fields(api)
+    search.register_schemas(api)
     for module in _V0:
         api.register_blueprint(module.blueprint, url_prefix="/v0")
     api.register_blueprint(health.blueprint, url_prefix="/")

@@ -1,0 +1,114 @@
+"""Search for cities, tags, devices and people at once."""
+
+from typing import Any
+
+from flask import Response, request
+from flask_smorest import Api, Blueprint
+
+from app.api.paging import PAGE_HEADERS, Page, answer_page
+from app.api.respond import answer
+from app.auth import current_user
+from app.database import connection
+from app.location import country_name
+from app.policy import viewer
+from app.schemas.search import SearchHit, SearchQuery, Warned
+from app.search import tsquery_of
+from sql import Row, queries
+
+blueprint = Blueprint("search", __name__, description="Search")
+
+_ANSWER = {
+    "anyOf": [
+        {"type": "array", "items": {"$ref": "#/components/schemas/SearchHit"}},
+        {"$ref": "#/components/schemas/Warned"},
+    ]
+}
+
+
+@blueprint.get("/search")
+@blueprint.arguments(SearchQuery, location="query", error_status_code=400)
+@blueprint.response(200, _ANSWER, headers=PAGE_HEADERS, description="what was found, or a warning where `q` is missing")
+def search(query: dict[str, Any]) -> Response:
+    """Search by words or their beginnings: cities, then tags, then devices and users.
+
+    At most five cities, those of devices, and five tags. Accents and case do not matter.
+    """
+    text = query["q"].strip()[:1000]
+    if not text:
+        return answer({"Warning": "send what to search for as the parameter q"})
+    page, words, asker = Page.of(query), tsquery_of(text), dict(viewer())
+    with connection() as conn:
+        hits = [_city(row) for row in queries.found_cities(conn, query=words, **asker)]
+        hits += [_tag(row) for row in queries.found_tags(conn, part=text)]
+        total = len(hits) + queries.found_total(conn, query=words, **asker)
+        shown = hits[page.offset : page.offset + page.limit]
+        if len(shown) < page.limit:
+            limit, offset = page.limit - len(shown), max(0, page.offset - len(hits))
+            rows = queries.found(conn, query=words, **asker, limit=limit, offset=offset)
+            shown += [_device(row) if row["type"] == "Device" else _user(row) for row in rows]
+    found = answer_page(shown, total, page)
+    found.headers["Cache-Control"] = f"{'public' if current_user() is None else 'private'}, max-age=5"
+    found.vary.add("Authorization")
+    return found
+
+
+def register_schemas(api: Api) -> None:
+    """Tell the OpenAPI document the shapes that its answer refers to by name."""
+    for schema in (SearchHit, Warned):
+        api.spec.components.schema(schema.__name__, schema=schema)
+
+
+def _city(row: Row) -> Row:
+    place = _place(row)
+    name = ", ".join(part for part in (place["city"], place["country"]) if part)
+    return {
+        "type": "City",
+        "name": name,
+        "layer": "city",
+        **place,
+        "latitude": row["latitude"],
+        "longitude": row["longitude"],
+    }
+
+
+def _tag(row: Row) -> Row:
+    return {
+        "id": row["id"],
+        "type": "Tag",
+        "name": row["name"],
+        "description": row["description"],
+        "url": _url("tags", row),
+    }
+
+
+def _device(row: Row) -> Row:
+    return {
+        "id": row["id"],
+        "type": "Device",
+        "name": row["name"],
+        "description": row["description"],
+        "owner_id": row["owner_id"],
+        "owner_username": row["username"],
+        "url": _url("devices", row),
+        **_place(row),
+    }
+
+
+def _user(row: Row) -> Row:
+    return {
+        "id": row["id"],
+        "type": "User",
+        "username": row["username"],
+        "profile_picture": "",
+        "url": _url("users", row),
+        **_place(row),
+    }
+
+
+def _place(row: Row) -> Row:
+    code = row["country_code"]
+    return {"city": row["city"], "country_code": code, "country": country_name(code)}
+
+
+def _url(resource: str, row: Row) -> str:
+    return f"{request.host_url}v0/{resource}/{row['id']}"
