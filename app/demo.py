@@ -2,7 +2,7 @@
 
 import secrets
 
-from app.api.devices import register_device
+from app.device_changes import register_device
 from app.passwords import hash_password
 from ingestor.intake import hash_token
 from sql import DictConnection, queries
@@ -27,9 +27,6 @@ def make_demo(conn: DictConnection, token: str) -> int:
             name="Demonstration kit",
             description="A simulated kit",
             exposure="outdoor",
-            is_private=False,
-            notify_low_battery=False,
-            notify_stopped_publishing=False,
             **_PLACE,
         )
 

@@ -18,9 +18,9 @@ class DeviceRecord:
 
 def read_devices(conn: DictConnection, ids: Sequence[int]) -> list[DeviceRecord]:
     """Return the devices with these ids, in this order, as the asking user may see them; archived ones are left out."""
-    if not ids:
+    devices = queries.devices_by_ids(conn, ids=list(ids)) if ids else []
+    if not devices:
         return []
-    devices = queries.devices_by_ids(conn, ids=list(ids))
     owner_ids = list({device["owner_id"] for device in devices})
     owners = {row["id"]: row for row in queries.owners_by_ids(conn, ids=owner_ids, **viewer())}
     components = queries.components_of_devices(conn, ids=list(ids))

@@ -22,6 +22,8 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "accounts.sign_up": (None, None),
     "applications": ("account", "account"),
     "components": ("devices:read", "devices:write"),
+    "device_imports": ("devices:read", "devices:write"),
+    "device_lifecycle": ("devices:read", "devices:write"),
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
     "exports": ("readings:read", "readings:read"),

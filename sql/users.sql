@@ -64,7 +64,12 @@ UPDATE devices SET archived_at = now() WHERE owner_id = :user_id AND archived_at
 -- name: restore_devices_of_user(user_id)!
 -- Bring back the devices that were archived together with their owner; before restore_user.
 UPDATE devices AS d
-SET archived_at = NULL
+SET
+    archived_at = NULL,
+    mac_address = CASE
+        WHEN NOT EXISTS (SELECT FROM devices AS o WHERE o.mac_address = d.mac_address AND o.archived_at IS NULL)
+            THEN d.mac_address
+    END
 FROM users AS u
 WHERE u.id = :user_id AND d.owner_id = u.id AND d.archived_at = u.archived_at;
 

@@ -44,8 +44,35 @@ POST   /v0/applications/{application_id}/secret  -          401   404   200     
 
 GET    /v0/devices                             -            200   200   200        200   200      401     401   403
 POST   /v0/devices                             -            401   201   201        201   201      401     401   403
+GET    /v0/devices/archived                    -            401   200   200        200   200      401     401   403
+POST   /v0/devices/import                      -            401   400   400        400   400      401     401   403
+POST   /v0/devices/transfer                    -            401   200   200        200   200      401     401   403
 GET    /v0/devices/{device_id}                 public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+PATCH  /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+PUT    /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+DELETE /v0/devices/{device_id}                 public       403   403   200        403   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/restore         public       404   404   404        404   404      401     401   403
+                                               private      404   404   404        404   404      401     401   403
+                                               archived     403   403   200        403   200      401     401   403
+POST   /v0/devices/{device_id}/purge           public       404   404   404        404   404      401     401   403
+                                               private      404   404   404        404   404      401     401   403
+                                               archived     403   403   202        403   202      401     401   403
+GET    /v0/devices/{device_id}/purge           public       404   404   404        404   404      401     401   403
+                                               private      404   404   404        404   404      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/transfer        public       403   403   201        403   201      401     401   403
+                                               private      403   403   201        403   201      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+DELETE /v0/devices/{device_id}/transfer        public       403   403   404        403   404      401     401   403
+                                               private      403   403   404        403   404      401     401   403
                                                archived     404   404   404        404   404      401     401   403
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
@@ -201,6 +228,12 @@ def _reset(world: World) -> str:
     return token
 
 
+def _offer(world: World) -> str:
+    token = secrets.token_urlsafe(16)
+    queries.upsert_transfer(world.conn, device_id=world.new_device("public"), hash=hash_token(token), days=1)
+    return token
+
+
 def _username(world: World) -> str:
     return str(queries.user_by_id(world.conn, id=world.owner_id)["username"])
 
@@ -270,6 +303,7 @@ PATHS: dict[str, Callable[[World], object]] = {
 BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/applications": lambda world: {"name": "map", "scopes": ["account"]},
     "POST /v0/devices": lambda world: {"name": "Balcony"},
+    "POST /v0/devices/transfer": lambda world: {"transfer_token": _offer(world)},
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},

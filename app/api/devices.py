@@ -1,4 +1,4 @@
-"""Register, list and show devices."""
+"""Register, list, show, change and archive devices."""
 
 import secrets
 import string
@@ -12,19 +12,21 @@ from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import current_user, signed_in
 from app.database import connection
+from app.device_changes import change_device, register_device
 from app.device_records import read_devices
-from app.errors import invalid, not_found
-from app.policy import owns, require_readable, viewer
-from app.schemas.devices import Device, NewDevice
+from app.errors import not_found
+from app.policy import is_admin, is_researcher, owns, require_owner, require_readable, viewer
+from app.schemas.base import Done
+from app.schemas.devices import Device, DeviceChanges, NewDevice
 from app.wire.devices import device_json
-from ingestor.intake import hash_token
-from sql import DictConnection, queries
+from sql import DictConnection, Row, queries
 from sql.selecting import Column, Order, select_ids
 
 blueprint = Blueprint("devices", __name__, description="Devices")
 
 _TOKEN_ALPHABET = string.ascii_letters + string.digits
 _TOKEN_LENGTH = 32
+_FOR_RESEARCHERS = ("enable_forwarding", "forwarding_destination_id", "postprocessing_attributes")
 
 
 @blueprint.get("/devices")
@@ -53,28 +55,29 @@ def index(query: dict[str, Any]) -> Response:
 @blueprint.post("/devices")
 @blueprint.arguments(NewDevice)
 @blueprint.response(201, Device)
-@blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(404, description="there is no such tag")
 @blueprint.alt_response(422, description="a field is missing, malformed or taken")
 @signed_in
 def register(fields: dict[str, Any]) -> Response:
     """Register a device; the answer is the only one that ever shows its token."""
     user = current_user()
-    token = fields.pop("device_token") or "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(_TOKEN_LENGTH))
+    fields = permitted(fields)
+    token = fields.pop("device_token", None) or new_token()
     with connection() as conn, conn.transaction():
         device_id = register_device(conn, token, owner_id=user["id"] if user else 0, **fields)
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True, token=token), 201)
 
 
-def register_device(conn: DictConnection, token: str, **fields: Any) -> int:
-    """Make a device with its kit's components and its token, and return its id; call it in a transaction."""
-    if fields["kit_id"] is not None and not queries.kit_exists(conn, id=fields["kit_id"]):
-        invalid(422, kit_id=f"there is no kit {fields['kit_id']}")
-    device_id: int = queries.insert_device(conn, **fields)
-    queries.insert_components_of_kit(conn, device_id=device_id)
-    if queries.insert_device_token(conn, device_id=device_id, hash=hash_token(token), expires_at=None) is None:
-        invalid(422, device_token="another device has it")  # noqa: S106 - a reason, not a password
-    return device_id
+def new_token() -> str:
+    return "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(_TOKEN_LENGTH))
+
+
+def permitted(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the asking user may not set; clients send back whole devices, so that is no reason to refuse."""
+    refused = () if is_researcher() else _FOR_RESEARCHERS
+    refused = refused if is_admin() else (*refused, "is_test")
+    return {name: value for name, value in fields.items() if name not in refused}
 
 
 @blueprint.get("/devices/<int:device_id>")
@@ -89,3 +92,38 @@ def show(device_id: int) -> Response:
         not_found("device", device_id)
     require_readable(records[0].device)
     return answer(device_json(records[0], own=owns(records[0].device)))
+
+
+@blueprint.route("/devices/<int:device_id>", methods=["PATCH", "PUT"])
+@blueprint.arguments(DeviceChanges)
+@blueprint.response(200, Device)
+@blueprint.alt_response(403, description="the device is not yours")
+@blueprint.alt_response(404, description="there is no such device, or no such tag")
+@blueprint.alt_response(422, description="a field is malformed or taken")
+def change(fields: dict[str, Any], device_id: int) -> Response:
+    """Change the fields that are sent; the others stay."""
+    with connection() as conn, conn.transaction():
+        require_owner(existing(conn, device_id))
+        change_device(conn, device_id, permitted(fields))
+        (record,) = read_devices(conn, [device_id])
+    return answer(device_json(record, own=True))
+
+
+@blueprint.delete("/devices/<int:device_id>")
+@blueprint.response(200, Done)
+@blueprint.alt_response(403, description="the device is not yours")
+@blueprint.alt_response(404, description="there is no such device")
+def archive(device_id: int) -> Response:
+    """Put a device in the trash: nobody sees it any more, and after 30 days it is deleted with its readings."""
+    with connection() as conn, conn.transaction():
+        require_owner(existing(conn, device_id))
+        queries.archive_device(conn, id=device_id)
+    return answer({"message": "OK"})
+
+
+def existing(conn: DictConnection, device_id: int) -> Row:
+    """Return what decides who may change a device; 404 where there is none."""
+    device: Row | None = queries.device_readable(conn, id=device_id)
+    if device is None:
+        not_found("device", device_id)
+    return device

@@ -16,6 +16,7 @@ PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
     "exports.purge": timedelta(hours=1),
     "exports.watch": timedelta(minutes=1),
+    "purges.purge_archived": timedelta(hours=1),
     "recalibrate.work": timedelta(minutes=1),
     "upkeep.purge_quarantine": timedelta(hours=6),
 }
