@@ -46,6 +46,7 @@ _PATH_PARAMETERS = {
     "device_id": ("the device's id", 1),
     "export_id": ("the export's id", 1),
     "filename": ("the file's name", "almanac-1-balcony.csv.gz"),
+    "experiment_id": ("the experiment's id", 1),
     "id_or_username": ("the user's id or username", "ada"),
     "measurement_id": ("the measurement's id", 1),
     "sensor_id": ("the sensor's id", 55),

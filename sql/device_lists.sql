@@ -97,7 +97,7 @@ SELECT
         'id', p.id, 'blueprint_url', p.blueprint_url, 'hardware_url', p.hardware_url, 'device_id', p.device_id,
         'forwarding_params', p.forwarding_params, 'meta', p.meta
     ) END AS postprocessing,
-    '{}'::bigint[] AS experiment_ids,
+    ARRAY(SELECT e.experiment_id FROM devices_experiments AS e WHERE e.device_id = d.id ORDER BY 1)::bigint[] AS experiment_ids,
     p.latest_postprocessing,
     p.created_at AS postprocessing_created_at,
     p.updated_at AS postprocessing_updated_at

@@ -83,6 +83,13 @@ GET    /v0/components/{component_id}           public       200   200   200     
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
 
+GET    /v0/experiments                         -            200   200   200        200   200      401     401   403
+POST   /v0/experiments                         -            401   201   201        201   201      401     401   403
+GET    /v0/experiments/{experiment_id}         -            200   200   200        200   200      401     401   403
+PATCH  /v0/experiments/{experiment_id}         -            401   403   200        403   200      401     401   403
+PUT    /v0/experiments/{experiment_id}         -            401   403   200        403   200      401     401   403
+DELETE /v0/experiments/{experiment_id}         -            401   403   200        403   200      401     401   403
+
 GET    /v0/kits                                -            200   200   200        200   200      200     200   200
 POST   /v0/kits                                -            401   201   201        201   201      401     401   403
 GET    /v0/kits/{kit}                          -            200   200   200        200   200      200     200   200
@@ -245,6 +252,11 @@ def _component_id(world: World) -> int:
     return int(row["id"])
 
 
+def _experiment_id(world: World) -> int:
+    about = {"description": None, "is_test": False, "starts_at": None, "ends_at": None}
+    return int(queries.insert_experiment(world.conn, owner_id=world.owner_id, name="Traffic", **about))
+
+
 def _kit_id(world: World) -> int:
     slug = secrets.token_hex(6)
     return int(queries.insert_kit(world.conn, slug=f"w-{slug}", name=slug, description="", owner_id=world.owner_id))
@@ -289,6 +301,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "device_id": lambda world: world.device_id,
     "export_id": _export_id,
     "filename": lambda world: "almanac-1.csv.gz",
+    "experiment_id": _experiment_id,
     "id_or_username": lambda world: world.owner_id,
     "kit": _kit_id,
     "measurement_id": _measurement_id,
@@ -304,6 +317,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/applications": lambda world: {"name": "map", "scopes": ["account"]},
     "POST /v0/devices": lambda world: {"name": "Balcony"},
     "POST /v0/devices/transfer": lambda world: {"transfer_token": _offer(world)},
+    "POST /v0/experiments": lambda world: {"name": "Traffic"},
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},
