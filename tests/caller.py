@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import suite_log
 from flask import Flask
 from werkzeug.test import TestResponse
 
@@ -38,7 +39,10 @@ class Caller:
         headers = dict(options.pop("headers", {}))
         if self.access_token:
             headers.setdefault("Authorization", f"Bearer {self.access_token}")
-        return self._client.open(path, method=method, headers=headers, **options)
+        answer = self._client.open(path, method=method, headers=headers, **options)
+        if method == "POST" and answer.is_json:
+            suite_log.note_secrets(answer.json)
+        return answer
 
     def register_device(self, **fields: Any) -> dict[str, Any]:
         """Register a device and return the answer, which shows its token."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import suite_log
 from caller import Caller, sign_up
 from flask import Flask
 from mail_server import Mailbox
@@ -26,11 +27,21 @@ from sql.migrate import migrate
 
 NO_LIMITS = {"rate_limit_anonymous": 0, "rate_limit_token": 0, "rate_limit_sign_in": 0}
 
+THE_LAST = "test_the_log_of_the_suite_holds_no_secret"
+
+
+def pytest_configure() -> None:
+    suite_log.start()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.name == THE_LAST)
+
 
 @contextmanager
 def running(service: Service) -> Iterator[Child]:
     """A service from its readiness to its end."""
-    child = Child(service)
+    child = Child(service, suite_log.lines.append)
     child.start()
     try:
         child.wait_until_ready()
@@ -77,7 +88,7 @@ class RunningBroker(Child):
 
     def __init__(self, directory: Path) -> None:
         broker = services.Broker(directory, services.free_port(), services.free_port())
-        super().__init__(broker.service())
+        super().__init__(broker.service(), suite_log.lines.append)
         self.kit_url = broker.kit_url
         self.login_url = broker.login_url
 
@@ -195,7 +206,8 @@ class RunningIngestor(Child):
             "BATCH_SECONDS": "0.05",
             **env,
         }
-        super().__init__(Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"'))
+        daemon = Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"')
+        super().__init__(daemon, suite_log.lines.append)
 
 
 @pytest.fixture

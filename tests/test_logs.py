@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import suite_log
+from caller import PASSWORD, Caller
 from waiting import wait_for
 
 from app.config import Config
@@ -67,3 +69,18 @@ def test_the_access_log_of_the_server_shows_no_token(config: Config, tmp_path: P
 
     assert SECRET not in access_log.read_text()
     assert "/v0/nothing?access_token=…" in access_log.read_text()
+
+
+def test_the_log_of_the_suite_holds_no_secret(user: Caller, anybody: Caller, config: Config) -> None:
+    """Runs last, whatever the order of the others: see conftest.py."""
+    made = user.post("/v0/me/tokens", {"name": "t", "scopes": ["account"]}).json
+    anybody.get("/v0/me", headers={"Authorization": f"Bearer {made['token']}x"})
+    anybody.post("/v0/sessions", {"username": user.user["username"], "password": PASSWORD + "x"})
+    logging.getLogger("app").info("the last line")
+
+    text = "\n".join(suite_log.lines)
+    found = {secret[:12] for secret in suite_log.secrets | {PASSWORD, config.secret_key} if secret in text}
+
+    assert made["token"] in suite_log.secrets
+    assert "the last line" in text
+    assert found == set()
