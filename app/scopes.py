@@ -27,6 +27,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
     "exports": ("readings:read", "readings:read"),
+    "exports.fetch": (_OPEN, _OPEN),
     "home": (_OPEN, _OPEN),
     "kits": (_OPEN, "devices:write"),
     "measurements": (_OPEN, "devices:write"),

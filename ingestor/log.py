@@ -10,10 +10,10 @@ import orjson
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
-# Where addresses and headers hold secrets: parameters, the path of a mailed link, credentials, JWTs, private tokens.
+# Where addresses and headers hold secrets: parameters, the paths of mailed links, credentials, JWTs, private tokens.
 _SECRET = re.compile(
     r"""((?<![a-z])(?:access_token|refresh_token|token|password|client_secret|code|code_verifier|signature)=
-        | /password_resets?/ | \bauthorization\W{1,5}(?:bearer|basic)[ ] | \beyJ | \balmanac_)
+        | /password_resets?/ | /download/ | \bauthorization\W{1,5}(?:bearer|basic)[ ] | \beyJ | \balmanac_(?=[\w-]{40}))
         [^\s&"'\\]+""",
     re.IGNORECASE | re.VERBOSE,
 )

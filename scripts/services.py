@@ -151,6 +151,8 @@ log_timestamp_format %Y-%m-%dT%H:%M:%S
 log_type error
 log_type warning
 log_type notice
+# They would name the client id of each connection, which is a token.
+connection_messages false
 sys_interval 0
 
 # What a publisher got an acknowledgement for survives a crash of the broker, but for the last message.

@@ -180,7 +180,7 @@ def test_a_token_that_makes_no_sense_is_not_made(user: Caller, fields: dict[str,
     answer = user.post("/v0/me/tokens", {"name": "night job", "scopes": ["account"], **fields})
 
     assert answer.status_code == 422
-    assert next(iter(fields)) in answer.json["errors"]
+    assert [name.partition(".")[0] for name in answer.json["errors"]] == list(fields)
 
 
 def test_a_token_is_good_for_its_scopes_alone(user: Caller, app: Flask) -> None:
