@@ -15,6 +15,7 @@ from app import browser, headers, pages, rate_limits
 from app.api import (
     accounts,
     applications,
+    calibrations,
     components,
     device_imports,
     device_lifecycle,
@@ -32,6 +33,7 @@ from app.api import (
     paging,
     password_resets,
     readings,
+    recalibrations,
     search,
     sensors,
     sessions,
@@ -52,6 +54,7 @@ log = logging.getLogger(__name__)
 _V0 = (
     accounts,
     applications,
+    calibrations,
     components,
     device_imports,
     device_lifecycle,
@@ -63,6 +66,7 @@ _V0 = (
     measurements,
     password_resets,
     readings,
+    recalibrations,
     search,
     sensors,
     sessions,

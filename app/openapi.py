@@ -49,6 +49,7 @@ _PATH_PARAMETERS = {
     "experiment_id": ("the experiment's id", 1),
     "id_or_username": ("the user's id or username", "ada"),
     "measurement_id": ("the measurement's id", 1),
+    "recalibration_id": ("the redo's id", 1),
     "sensor_id": ("the sensor's id", 55),
     "tag": ("the tag's id or name", "Barcelona"),
     "tag_sensor_id": ("the tag's id", 1),

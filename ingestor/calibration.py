@@ -8,7 +8,7 @@ import numpy as np
 from ingestor.columns import Columns, Floats, Integers, Mask, Times
 from ingestor.equation import Equation
 
-FOREVER_US = 2**63 - 1
+BEGINNING_US, FOREVER_US = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Calibration:
 
     def apply(self, rows: Columns) -> Columns:
         """Return rows, which are in the order of their keys, with the values that their raws make."""
-        if not self.versions:
+        if not self.versions or not len(rows):
             return rows
         readings = Readings(rows)
         values, ids = rows.raws.copy(), np.zeros(len(rows), np.int32)

@@ -26,11 +26,17 @@ WITH asked AS (
 SELECT count(*) FROM asked;
 
 -- name: insert_recalibration(device_id, sensor_id, start, before)$
--- Ask for the redo of a range of one component, and return its id, or null where there is no such component.
+-- Ask for the redo of a range of one component, and return its id, or null where it has no reading; without an end it
+-- is up to the last one.
 INSERT INTO recalibrations (device_id, sensor_id, range_start, range_end, done_until)
-SELECT device_id, sensor_id, :start::timestamptz, greatest(:before::timestamptz, :start), :start
+SELECT
+    device_id,
+    sensor_id,
+    :start::timestamptz,
+    greatest(:start, coalesce(:before::timestamptz, latest_time + INTERVAL '1 microsecond')),
+    :start
 FROM components
-WHERE device_id = :device_id AND sensor_id = :sensor_id
+WHERE device_id = :device_id AND sensor_id = :sensor_id AND latest_time IS NOT NULL
 RETURNING id;
 
 -- name: take_recalibration(lease_s)^
@@ -138,9 +144,23 @@ UPDATE recalibrations
 SET state = 'cancelled', leased_until = NULL, finished_at = now()
 WHERE id = :id AND state IN ('queued', 'running');
 
--- name: recalibration_by_id(id)^
--- One redo, with what decides who may see it.
-SELECT r.*, d.owner_id, d.is_private
+-- name: recalibrations_listed(viewer_id, viewer_is_admin, device_id, calibration_id, state)
+-- Redos of the viewer's own devices, an admin's of all, for lists.
+SELECT r.id
 FROM recalibrations AS r
 JOIN devices AS d ON d.id = r.device_id
-WHERE r.id = :id AND d.archived_at IS NULL;
+WHERE
+    d.archived_at IS NULL
+    AND (:viewer_is_admin OR d.owner_id = :viewer_id)
+    AND (:device_id::integer IS NULL OR r.device_id = :device_id)
+    AND (:calibration_id::integer IS NULL OR r.calibration_id = :calibration_id)
+    AND (:state::text IS NULL OR r.state = :state);
+
+-- name: recalibrations_by_ids(ids)
+-- These redos, in the order of the ids, with whose devices they are of.
+SELECT r.*, d.owner_id
+FROM unnest(:ids::integer[]) WITH ORDINALITY AS asked (id, position)
+JOIN recalibrations AS r USING (id)
+JOIN devices AS d ON d.id = r.device_id
+WHERE d.archived_at IS NULL
+ORDER BY asked.position;

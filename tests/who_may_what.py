@@ -13,6 +13,7 @@ good for everything but the scope that the operation asks for.
 
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -95,6 +96,29 @@ POST   /v0/kits                                -            401   201   201     
 GET    /v0/kits/{kit}                          -            200   200   200        200   200      200     200   200
 PATCH  /v0/kits/{kit}                          -            401   403   200        403   200      401     401   403
 PUT    /v0/kits/{kit}                          -            401   403   200        403   200      401     401   403
+GET    /v0/kits/{kit}/calibrations             -            200   200   200        200   200      200     200   200
+POST   /v0/kits/{kit}/calibrations             -            401   403   201        403   201      401     401   403
+
+GET    /v0/devices/{device_id}/calibrations    public       200   200   200        200   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/calibrations    public       401   403   201        403   201      401     401   403
+                                               private      401   403   201        403   201      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/calibrations/preview public  401   200   200        200   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+
+GET    /v0/recalibrations                      -            401   200   200        200   200      401     401   403
+POST   /v0/recalibrations                      public       401   403   201        403   201      401     401   403
+                                               private      401   403   201        403   201      401     401   403
+                                               archived     401   422   422        422   422      401     401   403
+GET    /v0/recalibrations/{recalibration_id}   public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+DELETE /v0/recalibrations/{recalibration_id}   public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
 
 GET    /v0/measurements                        -            200   200   200        200   200      200     200   200
 POST   /v0/measurements                        -            403   403   403        403   201      401     401   403
@@ -107,6 +131,8 @@ POST   /v0/sensors                             -            403   403   403     
 GET    /v0/sensors/{sensor_id}                 -            200   200   200        200   200      200     200   200
 PATCH  /v0/sensors/{sensor_id}                 -            403   403   403        403   200      401     401   403
 PUT    /v0/sensors/{sensor_id}                 -            403   403   403        403   200      401     401   403
+GET    /v0/sensors/{sensor_id}/calibrations    -            200   200   200        200   200      200     200   200
+POST   /v0/sensors/{sensor_id}/calibrations    -            403   403   403        403   201      401     401   403
 GET    /v0/units                               -            200   200   200        200   200      200     200   200
 
 GET    /v0/tags                                -            200   200   200        200   200      200     200   200
@@ -257,9 +283,22 @@ def _experiment_id(world: World) -> int:
     return int(queries.insert_experiment(world.conn, owner_id=world.owner_id, name="Traffic", **about))
 
 
+def _sensor_with_readings(world: World) -> int:
+    _component_id(world)
+    world.conn.execute("UPDATE components SET latest_time = now() WHERE device_id = %s", [world.device_id])
+    return 55
+
+
+def _recalibration_id(world: World) -> int:
+    where = {"device_id": world.device_id, "sensor_id": _sensor_with_readings(world)}
+    return int(queries.insert_recalibration(world.conn, **where, start=datetime(2000, 1, 1, tzinfo=UTC), before=None))
+
+
 def _kit_id(world: World) -> int:
     slug = secrets.token_hex(6)
-    return int(queries.insert_kit(world.conn, slug=f"w-{slug}", name=slug, description="", owner_id=world.owner_id))
+    kit_id = int(queries.insert_kit(world.conn, slug=f"w-{slug}", name=slug, description="", owner_id=world.owner_id))
+    queries.insert_kit_components(world.conn, kit_id=kit_id, sensor_ids=[55], keys=["t"], intervals=[None])
+    return kit_id
 
 
 def _measurement_id(world: World) -> int:
@@ -305,6 +344,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "id_or_username": lambda world: world.owner_id,
     "kit": _kit_id,
     "measurement_id": _measurement_id,
+    "recalibration_id": _recalibration_id,
     "sensor_id": _sensor_id,
     "tag": _tag_id,
     "tag_sensor_id": lambda world: 1,
@@ -318,6 +358,20 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/devices": lambda world: {"name": "Balcony"},
     "POST /v0/devices/transfer": lambda world: {"transfer_token": _offer(world)},
     "POST /v0/experiments": lambda world: {"name": "Traffic"},
+    "POST /v0/devices/{device_id}/calibrations": lambda world: {
+        "sensor_id": _sensor_with_readings(world),
+        "equation": "raw + 1",
+    },
+    "POST /v0/devices/{device_id}/calibrations/preview": lambda world: {
+        "sensor_id": _sensor_with_readings(world),
+        "equation": "raw + 1",
+    },
+    "POST /v0/kits/{kit}/calibrations": lambda world: {"sensor_id": 55, "equation": "raw + 1"},
+    "POST /v0/recalibrations": lambda world: {
+        "device_id": world.device_id,
+        "sensor_id": _sensor_with_readings(world),
+    },
+    "POST /v0/sensors/{sensor_id}/calibrations": lambda world: {"equation": "raw + 1"},
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},

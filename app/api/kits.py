@@ -44,7 +44,7 @@ def index(query: dict[str, Any]) -> Response:
 def show(kit: str) -> Response:
     """Show a kit with its components and their sensors."""
     with connection() as conn:
-        return answer(_json(conn, [_find(conn, kit)])[0])
+        return answer(_json(conn, [find_kit(conn, kit)])[0])
 
 
 @blueprint.post("/kits")
@@ -78,7 +78,7 @@ def update(fields: dict[str, Any], kit: str) -> Response:
     `components` replaces all of them. Devices that exist keep the components they have, with their keys.
     """
     with connection() as conn, conn.transaction():
-        found = _find(conn, kit)
+        found = find_kit(conn, kit)
         require_owner(found, "kit")
         try:
             with conn.transaction():
@@ -92,7 +92,7 @@ def update(fields: dict[str, Any], kit: str) -> Response:
     return answer(changed)
 
 
-def _find(conn: DictConnection, reference: str) -> Row:
+def find_kit(conn: DictConnection, reference: str) -> Row:
     """Return the kit of an id, a uuid or a slug; answer 404 where there is none."""
     kit_id = int(reference) if reference.isascii() and reference.isdecimal() and len(reference) <= 10 else None
     try:

@@ -12,8 +12,9 @@ from datetime import timedelta
 import numpy as np
 import psycopg
 
+from app.calibrations import compute
 from app.config import Config
-from ingestor.columns import Columns, Floats, Times
+from ingestor.columns import Columns
 from ingestor.times import from_us, to_us
 from ingestor.versions import look_up
 from sql import DictConnection, Row, connect, queries
@@ -92,7 +93,11 @@ def _do_slice(conn: DictConnection, redo: Row) -> Row | None:
         times = raws["time"]
         if times is None:
             return None
-        rows = compute(conn, **component, times=times, raws=raws["raw"])
+        device_ids, sensor_ids = (np.full(len(times), component[key], np.int32) for key in component)
+        calibration = look_up(conn, Columns.of_raw(device_ids, sensor_ids, times, raws["raw"]))
+        if calibration.sensors_of_keys:
+            queries.lock_readings(conn, device_ids=device_ids[:1])
+        rows = compute(conn, calibration, **component, times=times, raws=raws["raw"])
         first, last = from_us(int(times[0])), from_us(int(times[-1]))
         queries.allow_any_decompression(conn)
         changed = queries.update_values(
@@ -107,15 +112,16 @@ def _do_slice(conn: DictConnection, redo: Row) -> Row | None:
         )
         if changed:
             late_days = np.unique(times[times < horizon_us] // _DAY_US)
-            device_ids = np.full(len(late_days), redo["device_id"], np.int32)
             queries.touch_devices(
                 conn,
-                device_ids=np.array([redo["device_id"]], np.int32),
+                device_ids=device_ids[:1],
                 times=times[-1:],
                 lates=np.array([len(late_days) > 0], np.int32),
             )
             queries.follow_latest(conn, **component)
-            queries.mark_late_days(conn, device_ids=device_ids, days=late_days.astype("datetime64[D]").tolist())
+            queries.mark_late_days(
+                conn, device_ids=device_ids[: len(late_days)], days=late_days.astype("datetime64[D]").tolist()
+            )
         advanced: Row | None = queries.advance_recalibration(
             conn,
             id=redo["id"],
@@ -129,18 +135,3 @@ def _do_slice(conn: DictConnection, redo: Row) -> Row | None:
         if advanced is None:
             raise _TakenError
     return advanced
-
-
-def compute(conn: DictConnection, *, device_id: int, sensor_id: int, times: Times, raws: Floats) -> Columns:
-    """Return datapoints of one component, given in order of time, with the values that its calibration makes now."""
-    rows = Columns.of_raw(np.full(len(times), device_id), np.full(len(times), sensor_id), times, raws)
-    calibration = look_up(conn, rows)
-    inputs = sorted(set(calibration.sensors_of_keys.values()) - {sensor_id})
-    if inputs:
-        queries.lock_readings(conn, device_ids=np.array([device_id], np.int32))
-        first, last = from_us(int(times[0])), from_us(int(times[-1]))
-        for row in queries.slice_inputs(conn, device_id=device_id, sensor_ids=inputs, first=first, last=last):
-            alike = np.full(len(row["time"]), row["sensor_id"])
-            rows = Columns.of_raw(np.full_like(alike, device_id), alike, row["time"], row["raw"]).with_(rows)
-    computed = calibration.apply(rows)
-    return computed.take(computed.sensor_ids == sensor_id)
