@@ -75,6 +75,25 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
     return batch
 
 
+def read_json(conn: DictConnection, device_id: int, source: str, payload: bytes, known: Known, now: datetime) -> Batch:
+    """Read a payload of the JSON topic that came through another door; `source` is what quarantine calls it."""
+    batch = Batch()
+    said = [_Said(device_id, Topic(Kind.JSON, None, source), payload, parse_plain(payload))]
+    _read(conn, said, known, now, batch)
+    return batch
+
+
+def read_parts(
+    conn: DictConnection, device_id: int, source: str, parts: Sequence[Readings], known: Known, now: datetime
+) -> Batch:
+    """Read what another format than JSON says, one part after the other; a part's place is its position."""
+    batch = Batch()
+    known.sensors.look_up(conn, set(), ((device_id, point) for part in parts for point in part.datapoints))
+    for position, part in enumerate(parts):
+        batch.add(device_id, source, part, known.sensors, now, position)
+    return batch
+
+
 def _read(conn: DictConnection, said: list[_Said], known: Known, now: datetime, batch: Batch) -> None:
     plain_ids: set[int] = set()
     parts: dict[int, tuple[list[Readings], str | int | None]] = {}

@@ -161,13 +161,16 @@ def parse_each(payload: bytes) -> tuple[list[Readings], str | int | None]:
         decoded = _decode(payload)
         if isinstance(decoded, dict) and type(decoded.get("id")) in (str, int):
             receipt_id = decoded["id"]
-        parts = []
-        for reading in _data_of(decoded):
-            parts.append(Readings([], []))
-            _read_reading(reading, parts[-1])
+        return [parse_reading(reading) for reading in _data_of(decoded)], receipt_id
     except _UnreadableError as error:
         return [Readings([], [Flaw(payload, Reason.UNREADABLE, str(error))])], receipt_id
-    return parts, receipt_id
+
+
+def parse_reading(reading: Any) -> Readings:
+    """Read {"recorded_at": TIME, "sensors": [{"id": INT or KEY, "value": NUMBER}, …]}. Never raises."""
+    readings = Readings([], [])
+    _read_reading(reading, readings)
+    return readings
 
 
 def parse_object(payload: bytes) -> dict[str, Any] | None:

@@ -52,7 +52,7 @@ class Sensors:
         if unknown_keys:
             device_ids, names = map(list, zip(*unknown_keys, strict=True))
             for row in queries.sensors_by_key(conn, device_ids=device_ids, keys=names):
-                self.keys[row["device_id"], row["key"]] = row["sensor_ids"]
+                self.keys[row["device_id"], row["key"]] = row["sensor_ids"].tolist()
 
 
 def _id_of(sensor: int | str) -> int | None:

@@ -93,6 +93,10 @@ RETURNING id;
 -- What decides who may read a device's readings.
 SELECT id, owner_id, is_private FROM devices WHERE id = :id AND archived_at IS NULL;
 
+-- name: device_id_of_mac_address(mac_address)$
+-- The device that was registered with a MAC address.
+SELECT id FROM devices WHERE mac_address = :mac_address AND archived_at IS NULL;
+
 -- name: kit_by_slug(slug)^
 -- One kit.
 SELECT * FROM kits WHERE slug = :slug;

@@ -79,6 +79,18 @@ GET    /v0/devices/{device_id}/readings        public       200   200   200     
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
 
+POST   /v0/devices/{device_id}/readings        public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+GET    /v0/add                                 -            200   200   200        200   200      200     200   200
+POST   /v0/add                                 -            200   200   200        200   200      200     200   200
+PATCH  /v0/add                                 -            200   200   200        200   200      200     200   200
+PUT    /v0/add                                 -            200   200   200        200   200      200     200   200
+GET    /v0/datetime                            -            200   200   200        200   200      200     200   200
+POST   /v0/datetime                            -            200   200   200        200   200      200     200   200
+PATCH  /v0/datetime                            -            200   200   200        200   200      200     200   200
+PUT    /v0/datetime                            -            200   200   200        200   200      200     200   200
+
 GET    /v0/components                          -            200   200   200        200   200      401     401   403
 GET    /v0/components/{component_id}           public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
@@ -372,6 +384,9 @@ BODIES: dict[str, Callable[[World], object]] = {
         "sensor_id": _sensor_with_readings(world),
     },
     "POST /v0/sensors/{sensor_id}/calibrations": lambda world: {"equation": "raw + 1"},
+    "POST /v0/devices/{device_id}/readings": lambda world: {
+        "data": [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": 55, "value": 1}]}]
+    },
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},

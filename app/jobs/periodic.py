@@ -18,6 +18,7 @@ PERIODS = {
     "exports.watch": timedelta(minutes=1),
     "purges.purge_archived": timedelta(hours=1),
     "recalibrate.work": timedelta(minutes=1),
+    "upkeep.purge_idempotency_keys": timedelta(hours=6),
     "upkeep.purge_quarantine": timedelta(hours=6),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

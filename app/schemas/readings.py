@@ -23,3 +23,38 @@ class History(Schema):
     series = fields.List(
         fields.Dict(), metadata={"description": "instead of readings where several components are asked for"}
     )
+
+
+class NewValue(Schema):
+    id = fields.Raw(required=True, metadata={"description": "a sensor's id, or its key on the device", "example": 55})
+    value = fields.Raw(required=True, metadata={"description": "a number; null: nothing measured", "example": 21.4})
+
+
+class NewReading(Schema):
+    recorded_at = fields.String(
+        required=True, metadata={"description": "UTC unless it has a zone", "example": "2026-01-15T08:30:00Z"}
+    )
+    sensors = fields.List(fields.Nested(NewValue), required=True)
+
+
+class NewReadings(Schema):
+    """Documents the body; it is read by the ingestor, as what comes over MQTT is."""
+
+    data = fields.List(fields.Nested(NewReading), required=True)
+
+
+class QuarantinedReading(Schema):
+    index = fields.Integer(required=True, metadata={"description": "place of the reading in what was sent, from 0"})
+    reason = fields.String(required=True, metadata={"example": "unknown_sensor"})
+    detail = fields.String(required=True, metadata={"example": "no sensor has the id 9999"})
+
+
+class ReadingsReceipt(Schema):
+    id = fields.String(required=True, metadata={"example": "ok"})
+    message = fields.String(required=True)
+    url = fields.String(required=True)
+    errors = fields.Raw(required=True)
+    received = fields.Integer(required=True, metadata={"description": "datapoints: stored + duplicate + quarantined"})
+    stored = fields.Integer(required=True, metadata={"description": "new, or changed a value"})
+    duplicate = fields.Integer(required=True, metadata={"description": "known already, or said twice"})
+    quarantined = fields.List(fields.Nested(QuarantinedReading), required=True)
