@@ -51,6 +51,7 @@ _PATH_PARAMETERS = {
     "measurement_id": ("the measurement's id", 1),
     "recalibration_id": ("the redo's id", 1),
     "sensor_id": ("the sensor's id", 55),
+    "session_id": ("the session's id", "0e3a9a5c-3f6e-4f0e-9d0a-3d6a9c1f2b3e"),
     "tag": ("the tag's id or name", "Barcelona"),
     "tag_sensor_id": ("the tag's id", 1),
     "signature": ("what makes the link good for a day", "WzEsImFs…"),

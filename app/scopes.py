@@ -43,6 +43,8 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "sending.add": (_OPEN, _OPEN),
     "sending.clock": (_OPEN, _OPEN),
     "sensors": (_OPEN, "devices:write"),
+    "sessions.end": ("account", "account"),
+    "sessions.index": ("account", "account"),
     "tags": (_OPEN, "devices:write"),
     "tokens": ("account", "account"),
     "users": ("devices:read", "account"),

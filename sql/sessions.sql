@@ -28,6 +28,20 @@ UPDATE sessions
 SET refresh_hash = :new_hash, refreshed_at = now(), expires_at = now() + :lifetime::interval
 WHERE id = :id AND refresh_hash = :old_hash AND revoked_at IS NULL AND expires_at > now();
 
+-- name: sessions_of_user(user_id)
+-- The sessions of a user that have not ended, of sign-ins and of applications, newest first.
+SELECT s.id, a.name AS application, s.scopes, s.created_at, s.refreshed_at, s.expires_at
+FROM sessions AS s
+LEFT JOIN applications AS a ON a.id = s.application_id
+WHERE s.user_id = :user_id AND s.revoked_at IS NULL AND s.expires_at > now()
+ORDER BY s.created_at DESC, s.id;
+
+-- name: revoke_session_of_user(id, user_id)!
+-- End a session of a user's; 0 rows: there is none.
+UPDATE sessions
+SET revoked_at = now()
+WHERE id = :id AND user_id = :user_id AND revoked_at IS NULL AND expires_at > now();
+
 -- name: revoke_session(id)!
 -- End a session, and with it all its tokens.
 UPDATE sessions SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL;

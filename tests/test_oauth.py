@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
@@ -423,6 +424,35 @@ def test_the_tokens_of_a_deleted_application_are_void(platform: Platform, maker:
     assert maker.delete(f"/v0/applications/{made['id']}").status_code == 200
 
     assert not works(platform, token["access_token"])
+
+
+def test_a_user_puts_an_application_out(platform: Platform, maker: Caller, someone: Caller) -> None:
+    token = authorize(platform, register(maker, name="Nosy map"), someone, ["account"]).token
+
+    [session] = [session for session in someone.get("/v0/sessions").json if session["application"] == "Nosy map"]
+    assert session["scopes"] == ["account"]
+    assert someone.delete(f"/v0/sessions/{session['id']}").status_code == 200
+
+    assert not works(platform, token["access_token"])
+
+
+def test_of_many_with_one_code_one_gets_a_token(platform: Platform, maker: Caller, someone: Caller) -> None:
+    made = register(maker)
+    fields = {"response_type": "code", "client_id": made["client_id"], "redirect_uri": CALLBACK, "scope": "account"}
+    back = Browser().agree(f"{platform.endpoint('authorization')}?{urlencode(fields)}", someone)
+    fields = {
+        "grant_type": "authorization_code",
+        "redirect_uri": CALLBACK,
+        "code": parse_qs(urlsplit(back).query)["code"][0],
+    }
+    auth = (made["client_id"], made["client_secret"])
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(
+            pool.map(lambda _: requests.post(platform.endpoint("token"), fields, auth=auth, timeout=10), range(8))
+        )
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
 
 
 def test_a_new_password_ends_what_applications_had(platform: Platform, maker: Caller, someone: Caller) -> None:

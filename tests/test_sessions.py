@@ -1,6 +1,7 @@
 """Sessions and private tokens: what they open, and that nothing opens once they have ended."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -8,6 +9,7 @@ import pytest
 from caller import PASSWORD, Caller
 from flask import Flask
 
+from app.scopes import SCOPES
 from sql import DictConnection
 
 
@@ -96,6 +98,35 @@ def test_signing_out_ends_this_session_and_no_other(user: Caller, app: Flask) ->
     assert not opens(app, gone["access_token"])
     assert refresh(user, gone["refresh_token"])[0] == 401
     assert opens(app, kept["access_token"])
+
+
+def test_a_user_sees_who_is_signed_in_and_puts_them_out(
+    user: Caller, app: Flask, new_user: Callable[..., Caller]
+) -> None:
+    other = sign_in(user)
+
+    shown = user.get("/v0/sessions").json
+    [theirs] = [session for session in shown if not session["current"]]
+
+    assert [session["current"] for session in shown] == [False, True]
+    assert (theirs["application"], theirs["scopes"]) == (None, list(SCOPES))
+    assert new_user().delete(f"/v0/sessions/{theirs['id']}").status_code == 404
+    assert opens(app, other["access_token"])
+    assert user.delete(f"/v0/sessions/{theirs['id']}").status_code == 200
+    assert not opens(app, other["access_token"])
+    assert [session["current"] for session in user.get("/v0/sessions").json] == [True]
+
+
+def test_of_many_refreshing_at_once_with_one_token_one_gets_through(user: Caller, app: Flask) -> None:
+    """And the others end the session: its token was in more than one hand."""
+    token = sign_in(user)["refresh_token"]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: refresh(Caller(app), token), range(8)))
+
+    winners = [answer for status, answer in answers if status == 200]
+    assert len(winners) == 1
+    assert refresh(user, winners[0]["refresh_token"])[0] == 401
 
 
 def test_an_expired_access_token_is_refused(user: Caller, app: Flask) -> None:

@@ -186,8 +186,10 @@ GET    /v0/password_resets/{token}             -            200   200   200     
 PATCH  /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
 PUT    /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
 
+GET    /v0/sessions                            -            401   200   200        200   200      401     401   403
 POST   /v0/sessions                            -            200   200   200        200   200      200     200   200
 DELETE /v0/sessions                            -            400   200   200        200   200      401     401   400
+DELETE /v0/sessions/{session_id}               -            401   404   200        404   404      401     401   403
 POST   /v0/sessions/refresh                    -            200   200   200        200   200      200     200   200
 
 POST   /v0/users                               -            201   201   201        201   201      201     201   201
@@ -358,6 +360,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "measurement_id": _measurement_id,
     "recalibration_id": _recalibration_id,
     "sensor_id": _sensor_id,
+    "session_id": lambda world: world.session(world.owner_id)["refresh_token"].partition(".")[0],
     "tag": _tag_id,
     "tag_sensor_id": lambda world: 1,
     "signature": lambda world: "forged",

@@ -1,14 +1,16 @@
-"""Sign in, refresh, sign out."""
+"""Sign in, refresh, sign out; see who else is signed in to one's account, and put them out."""
+
+from uuid import UUID
 
 from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.respond import answer
-from app.auth import current_asker, user_by_password
+from app.auth import current_asker, signed_in, user_by_password
 from app.database import connection
-from app.errors import refuse
+from app.errors import not_found, refuse
 from app.schemas.base import Done
-from app.schemas.sessions import Refresh, Session, SignIn
+from app.schemas.sessions import OpenSession, Refresh, Session, SignIn
 from app.scopes import SCOPES
 from app.sessions import RefreshError, begin_session, find_refreshable, refresh_session
 from sql import queries
@@ -53,4 +55,29 @@ def sign_out() -> Response:
         refuse(400, "there is no session to end: send the access token of one")
     with connection() as conn:
         queries.revoke_session(conn, id=asker.session_id)
+    return answer({"message": "OK"})
+
+
+@blueprint.get("/sessions")
+@blueprint.response(200, OpenSession(many=True))
+@signed_in
+def index() -> Response:
+    """List the open sessions of your account, newest first: your own, and those of applications that you let in."""
+    asker = current_asker()
+    assert asker is not None  # noqa: S101 - this view is for who is signed in
+    with connection() as conn:
+        sessions = queries.sessions_of_user(conn, user_id=asker.user["id"])
+    return answer([{**session, "current": session["id"] == asker.session_id} for session in sessions])
+
+
+@blueprint.delete("/sessions/<uuid:session_id>")
+@blueprint.response(200, Done)
+@signed_in
+def end(session_id: UUID) -> Response:
+    """End a session of your account, and all its tokens: put somebody or some application out."""
+    asker = current_asker()
+    assert asker is not None  # noqa: S101 - this view is for who is signed in
+    with connection() as conn:
+        if not queries.revoke_session_of_user(conn, id=session_id, user_id=asker.user["id"]):
+            not_found("session", session_id)
     return answer({"message": "OK"})

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields
 
-from app.schemas.base import Request
+from app.schemas.base import Request, time_field
 
 
 class SignIn(Request):
@@ -26,3 +26,15 @@ class Session(Schema):
             "description": "good for one POST /v0/sessions/refresh, within 30 days; using it twice ends the session"
         }
     )
+
+
+class OpenSession(Schema):
+    id = fields.UUID(required=True)
+    application = fields.String(
+        required=True, allow_none=True, metadata={"description": "its name; null: you signed in with your password"}
+    )
+    scopes = fields.List(fields.String(), required=True)
+    created_at = time_field(required=True)
+    refreshed_at = time_field(required=True)
+    expires_at = time_field(required=True)
+    current = fields.Boolean(required=True, metadata={"description": "whether it is the one you ask with"})
