@@ -144,16 +144,16 @@ CROSS JOIN LATERAL (
         (SELECT time FROM datapoints WHERE device_id = :device_id AND sensor_id = s.sensor_id ORDER BY time DESC LIMIT 1) AS last_time
 ) AS e;
 
--- name: datapoints_slice(device_id, sensor_ids, start, before, most)
--- Datapoints of some components, a row of arrays each, oldest first; the arrays hold NaN for null. A component that
--- has `most` of them may have more.
+-- name: datapoints_slice(device_id, sensor_ids, start, before, most, with_value, with_raw)
+-- Datapoints of some components, a row of arrays each, oldest first; the arrays hold NaN for null, and are null where
+-- they were not asked for. A component that has `most` datapoints may have more.
 SELECT s.sensor_id, d.time, d.value, d.raw
 FROM unnest(:sensor_ids::integer[]) WITH ORDINALITY AS s (sensor_id, position)
 CROSS JOIN LATERAL (
     SELECT
         array_agg(time) AS time,
-        array_agg(coalesce(value, 'NaN')) AS value,
-        array_agg(coalesce(raw, 'NaN')) AS raw
+        array_agg(coalesce(value, 'NaN')) FILTER (WHERE :with_value) AS value,
+        array_agg(coalesce(raw, 'NaN')) FILTER (WHERE :with_raw) AS raw
     FROM (
         SELECT time, value, raw
         FROM datapoints

@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from email.message import EmailMessage
 from typing import Any
 
 import pandas as pd
 from caller import Caller
+from mail_server import Mailbox
 
 from sql import DictConnection, queries
 
@@ -41,6 +43,11 @@ def export(caller: Caller, work: Callable[[], None], *device_ids: int, **query: 
     work()
     shown: dict[str, Any] = caller.get(asked.headers["Location"]).json
     return shown
+
+
+def mails(mailbox: Mailbox) -> list[EmailMessage]:
+    """The mails about exports; an account's own welcome may be there too."""
+    return [message for message in mailbox.messages if str(message["Subject"]).startswith("Your export")]
 
 
 def fetch(anybody: Caller, url: str, **options: Any) -> bytes:

@@ -40,6 +40,11 @@ class Mailbox:
 
     def text(self) -> str:
         """The text of the newest mail."""
-        body = self.messages[-1].get_body(("plain",))
-        assert body is not None
-        return str(body.get_content())
+        return text_of(self.messages[-1])
+
+
+def text_of(message: EmailMessage) -> str:
+    """The text of a mail."""
+    body = message.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())

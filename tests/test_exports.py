@@ -2,18 +2,25 @@
 
 import gzip
 import hashlib
+import io
 import json
 import math
 import random
+import shutil
+import subprocess
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from caller import Caller
-from exporting import export, fetch, load, store
-from mail_server import Mailbox
+from exporting import export, fetch, load, mails, store
+from mail_server import Mailbox, text_of
 
 from sql import DictConnection
 
@@ -250,7 +257,7 @@ def test_a_small_file_is_attached_to_the_mail(
 ) -> None:
     shown = export(user, work, device["id"])
 
-    (message,) = mailbox.messages
+    (message,) = mails(mailbox)
     attachments = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
     assert (message["To"], message["Subject"]) == (user.user["email"], "Your export of Balcony")
     assert list(attachments) == [shown["filename"], "metadata.json"]
@@ -264,8 +271,8 @@ def test_of_a_large_file_the_mail_has_a_link(
     monkeypatch.setattr("app.jobs.exports._LARGEST_ATTACHMENT", 10)
     shown = export(user, work, device["id"])
 
-    (link,) = (line for line in mailbox.text().splitlines() if line.startswith("http"))
-    assert list(mailbox.messages[0].iter_attachments()) == []
+    (link,) = (line for line in text_of(mails(mailbox)[0]).splitlines() if line.startswith("http"))
+    assert list(mails(mailbox)[0].iter_attachments()) == []
     assert hashlib.sha256(fetch(anybody, link)).hexdigest() == shown["sha256"]
 
 
@@ -278,3 +285,42 @@ def test_numbers_keep_every_digit(user: Caller, work: Work, conn: DictConnection
     found = load(user, export(user, work, device["id"]))[T_COLUMN].tolist()
 
     assert [(value, math.copysign(1, value)) for value in found] == [(n, math.copysign(1, n)) for n in numbers]
+
+
+def test_duckdb_reads_parquet_in_one_line(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], tmp_path: Path
+) -> None:
+    shown = export(user, work, device["id"], format="parquet", layout="long")
+    path = tmp_path / shown["filename"]
+    path.write_bytes(fetch(user, shown["download_url"]))
+
+    found = duckdb.sql(f"SELECT count(*), sum(value), max(time) FROM '{path}'").fetchone()
+
+    expected = brute_force(conn, device["id"])
+    values = [row["value"] for row in expected if row["value"] is not None]
+    assert found == (len(expected), pytest.approx(sum(values)), max(row["time"] for row in expected))
+
+
+def test_parquet_is_sorted_and_says_what_each_row_group_holds(
+    user: Caller, work: Work, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.exports.parquet._CELLS_A_GROUP", 100)
+    file = pq.ParquetFile(io.BytesIO(fetch(user, export(user, work, device["id"], format="parquet")["download_url"])))
+
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    starts = [group.column(0).statistics.min for group in groups]
+    assert len(groups) > 5
+    assert starts == sorted(starts)
+    assert {group.sorting_columns for group in groups} == {(pq.SortingColumn(0),)}
+
+
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_libreoffice_opens_the_csv(user: Caller, work: Work, device: dict[str, Any], tmp_path: Path) -> None:
+    shown = export(user, work, device["id"])
+    csv = tmp_path / "export.csv"
+    csv.write_bytes(gzip.decompress(fetch(user, shown["download_url"])))
+
+    subprocess.run(["soffice", "--headless", "--convert-to", "xlsx", "--outdir", tmp_path, csv], check=True, timeout=60)
+
+    with zipfile.ZipFile(tmp_path / "export.xlsx") as workbook:
+        assert workbook.read("xl/worksheets/sheet1.xml").count(b"<row ") == shown["rows"] + 1

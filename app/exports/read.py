@@ -12,7 +12,7 @@ from app.history.rollup import MICROSECOND, Rollup, from_us, to_us
 from sql import Pool, Row, queries
 from sql.arrays import Floats, Times
 
-_TARGET = 200_000  # datapoints a slice: some 20 MB with all its copies
+_TARGET = 100_000  # datapoints a slice: some 30 MB with all their copies
 _TARGET_S = 0.5  # of a query: on the embedded database everybody else waits for it
 _FIRST_WINDOW_US = 3600 * 1_000_000
 _LARGEST_WINDOW_US = 366 * 86_400 * 1_000_000
@@ -85,6 +85,8 @@ def _datapoints(
                 start=from_us(start_us),
                 before=from_us(end_us),
                 most=most,
+                with_value=False in question.sides,
+                with_raw=True in question.sides,
             )
         seconds = time.monotonic() - started
         if any(len(row["time"]) == most for row in rows) and end_us - start_us > 1:

@@ -1,0 +1,282 @@
+"""How an export comes through: workers that die, mail servers that are away, owners who change their mind, limits."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from caller import Caller
+from exporting import export, fetch, load, mails, store
+from flask import Flask
+from mail_server import Mailbox
+from waiting import wait_for
+
+from app.jobs import exports as jobs
+from app.jobs.queue import open_queue
+from scripts.supervisor import Child, Service
+from sql import DictConnection, queries
+
+Work = Callable[[], None]
+START = datetime(2023, 1, 1, tzinfo=UTC)
+TEMPERATURE = 55
+
+
+@pytest.fixture
+def device(user: Caller, conn: DictConnection) -> dict[str, Any]:
+    """A device with readings three years apart."""
+    device = user.register_device()
+    store(conn, device["id"], TEMPERATURE, [(START + timedelta(days=day), day, day) for day in range(0, 1096, 5)])
+    return device
+
+
+def ask(user: Caller, device: dict[str, Any], **query: Any) -> int:
+    answer = user.post("/v0/exports", {"device_ids": [device["id"]], **query})
+    assert answer.status_code == 202, answer.text
+    return int(answer.json["id"])
+
+
+def show(user: Caller, export_id: int) -> dict[str, Any]:
+    return dict(user.get(f"/v0/exports/{export_id}").json)
+
+
+def a_worker(env: dict[str, str], first: str = "pass") -> Child:
+    """A worker in one process: RQ's own forks one a job, which outlives a worker that is killed, and goes on."""
+    start = f"{first}; import rq; rq.Worker = rq.SimpleWorker; from app.cli import almanac; almanac()"
+    return Child(Service("worker", [sys.executable, "-c", start, "worker"], env, says="Listening on"))
+
+
+def let_time_pass(conn: DictConnection, work: Work) -> None:
+    """Let everything that waits for a time be due, and a worker look."""
+    conn.execute("UPDATE exports SET due_at = now() WHERE due_at > now()")
+    conn.execute("UPDATE exports SET mail_due_at = now() WHERE mail_due_at > now()")
+    jobs.watch()
+    work()
+
+
+def test_a_worker_that_is_killed_midway_costs_time_and_nothing_else(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], mailbox: Mailbox, worker_env: dict[str, str]
+) -> None:
+    # A worker of a slower world: it reads an hour at a time, of three years.
+    worker = a_worker(worker_env, "import app.exports.read as r; r._LARGEST_WINDOW_US = 3_600_000_000")
+    worker.start()
+    try:
+        worker.wait_until_ready()
+        export_id = ask(user, device)
+        wait_for(lambda: show(user, export_id)["percent"] > 0)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.kill()
+    midway = show(user, export_id)
+    let_time_pass(conn, work)
+
+    ended, again = show(user, export_id), export(user, work, device["id"])
+    assert midway["state"] == "running"
+    assert (ended["state"], ended["sha256"]) == ("finished", again["sha256"])
+    assert [str(message["Message-ID"]).partition("@")[0] for message in mails(mailbox)] == [
+        f"<export-{export_id}",
+        f"<export-{again['id']}",
+    ]
+
+
+def test_while_the_mail_server_is_away_the_file_is_there_and_then_comes_one_mail(
+    user: Caller, anybody: Caller, work: Work, conn: DictConnection, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    mailbox.stop()
+    shown = export(user, work, device["id"])
+    assert shown["error"].startswith("the mail was not sent: the mail server cannot be used")
+    assert fetch(anybody, shown["download_url"])
+
+    mailbox.start()
+    let_time_pass(conn, work)
+    let_time_pass(conn, work)
+    assert len(mails(mailbox)) == 1
+    assert show(user, shown["id"])["error"] is None
+
+
+def test_who_gets_no_mail_in_the_end_reads_why(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    mailbox.answer = "550 no such mailbox"
+    shown = export(user, work, device["id"])
+    let_time_pass(conn, work)
+
+    assert mails(mailbox) == []
+    assert shown["state"] == "finished"
+    assert "550" in shown["error"]
+    assert shown["error"].endswith("fetch it from download_url")
+
+
+def test_one_export_of_a_user_runs_while_their_others_wait(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    first, second = ask(user, device), ask(user, device)
+    queries.claim_export(conn, id=first, lease_s=90)  # another worker is at it
+    work()
+    assert [show(user, export_id)["state"] for export_id in (first, second)] == ["running", "queued"]
+
+    queries.fail_export(conn, id=first, attempt=1, error="for this test")
+    jobs.watch()
+    work()
+    assert show(user, second)["state"] == "finished"
+
+
+def test_exports_of_one_user_follow_one_another_without_waiting(
+    user: Caller, work: Work, device: dict[str, Any]
+) -> None:
+    ids = [ask(user, device) for _ in range(3)]
+    work()
+
+    assert [show(user, export_id)["state"] for export_id in ids] == ["finished"] * 3
+
+
+def test_what_lost_redis_left_behind_is_made_all_the_same(
+    app: Flask, user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(app.extensions, "queue", open_queue("redis://127.0.0.1:1/0"))
+        export_id = ask(user, device)
+    work()
+    assert show(user, export_id)["state"] == "queued"
+
+    let_time_pass(conn, work)
+    assert show(user, export_id)["state"] == "finished"
+
+
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+def test_a_running_export_can_be_stopped(
+    user: Caller, work: Work, device: dict[str, Any], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    export_id = ask(user, device)
+    build = jobs.build
+
+    def build_and_stop(*arguments: Any) -> int:
+        path = f"/v0/exports/{export_id}"
+        ended = user.post(f"{path}/cancel") if end == "cancel" else user.delete(path)
+        assert ended.status_code in (200, 204)
+        return build(*arguments)
+
+    monkeypatch.setattr(jobs, "build", build_and_stop)
+    work()
+
+    after = user.get(f"/v0/exports/{export_id}")
+    assert (after.status_code, after.json.get("state")) == ((200, "cancelled") if end == "cancel" else (404, None))
+    assert mails(mailbox) == []
+
+
+def test_a_device_that_turns_private_meanwhile_is_not_given_out(
+    new_user: Callable[..., Caller], work: Work, conn: DictConnection, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    other = new_user()
+    export_id = ask(other, device)
+    conn.execute("UPDATE devices SET is_private = true WHERE id = %s", [device["id"]])
+    work()
+
+    shown = show(other, export_id)
+    assert (shown["state"], shown["error"]) == (
+        "failed",
+        f"these devices have become private or were archived: {device['id']}",
+    )
+    assert mails(mailbox)[0]["Subject"] == f"Your export {export_id} could not be made"
+
+
+def test_an_error_of_ours_is_tried_again_and_then_told(
+    user: Caller,
+    work: Work,
+    conn: DictConnection,
+    device: dict[str, Any],
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_space(*arguments: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("app.exports.storage.Storage.put", no_space)
+    shown = export(user, work, device["id"])
+    assert (shown["state"], shown["error"]) == ("queued", "an error of ours (OSError); it has been logged")
+
+    for _ in jobs.RETRY_AFTER_S:
+        let_time_pass(conn, work)
+    assert show(user, shown["id"])["state"] == "failed"
+    assert len(mails(mailbox)) == 1
+
+
+def test_files_go_when_their_time_is_over(
+    user: Caller, anybody: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    old, young = export(user, work, device["id"]), export(user, work, device["id"])
+    conn.execute("UPDATE exports SET expires_at = now() - INTERVAL '1 s' WHERE id = %s", [old["id"]])
+    jobs.purge()
+
+    assert user.get(f"/v0/exports/{old['id']}").status_code == 404
+    assert anybody.get(old["download_url"]).status_code == 404
+    assert fetch(anybody, young["download_url"])
+
+
+def test_another_users_private_device_is_not_there_to_export(
+    user: Caller, new_user: Callable[..., Caller], admin: Caller, work: Work, conn: DictConnection
+) -> None:
+    device = user.register_device(is_private=True)
+    store(conn, device["id"], TEMPERATURE, [(START, 1.0, 1.0)])
+    other = new_user()
+
+    refused = other.post("/v0/exports", {"device_ids": [device["id"]]})
+    assert (refused.status_code, refused.json["id"]) == (404, "record_not_found")
+    assert other.get(f"/v0/devices/{device['id']}/readings/csv_archive").status_code == 404
+    for allowed in (user, admin):
+        assert export(allowed, work, device["id"])["state"] == "finished"
+
+
+def test_a_csv_archive_is_the_whole_device_by_mail(
+    user: Caller, work: Work, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    asked = user.get(f"/v0/devices/{device['id']}/readings/csv_archive")
+    work()
+
+    assert (asked.status_code, asked.json["id"]) == (200, "ok")
+    assert len(load(user, user.get(asked.json["url"]).json)) == 220
+    assert len(mails(mailbox)) == 1
+
+
+def test_a_csv_archive_comes_once_in_15_minutes(user: Caller, work: Work, device: dict[str, Any]) -> None:
+    path = f"/v0/devices/{device['id']}/readings/csv_archive"
+    assert user.get(path).status_code == 200
+
+    again = user.get(path)
+    assert again.status_code == 429
+    assert 0 < int(again.headers["Retry-After"]) <= 15 * 60
+
+
+def test_the_eleventh_export_has_to_wait_for_another(user: Caller, work: Work, device: dict[str, Any]) -> None:
+    for _ in range(10):
+        ask(user, device)
+    refused = user.post("/v0/exports", {"device_ids": [device["id"]]})
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+
+    work()
+    ask(user, device)
+
+
+def test_the_api_answers_while_three_years_are_exported(
+    user: Caller, work: Work, conn: DictConnection, worker_env: dict[str, str]
+) -> None:
+    device = user.register_device()
+    store(conn, device["id"], TEMPERATURE, [])
+    conn.execute(
+        "INSERT INTO datapoints (device_id, sensor_id, time, raw, value) SELECT %s, %s, t, 1, 21.5 "
+        "FROM generate_series(%s, %s, INTERVAL '15 minutes') AS t",
+        (device["id"], TEMPERATURE, START, START + timedelta(days=1095)),
+    )
+    states, worker = [], a_worker(worker_env)
+    worker.start()
+    try:
+        worker.wait_until_ready()
+        export_id = ask(user, device)
+        wait_for(lambda: states.append(show(user, export_id)["state"]) or states[-1] == "finished")
+    finally:
+        worker.stop()
+
+    assert "running" in states
+    assert show(user, export_id)["rows"] == 1095 * 96 + 1
