@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from app.device_tokens import add_token
 from app.errors import invalid, not_found
 from app.location import Place, blurred, city_of, geohash, rounded
 from ingestor.intake import hash_token
@@ -42,7 +43,7 @@ def register_device(
         invalid(422, kit_id=f"there is no kit {kit_id}")
     device_id: int = queries.insert_device(conn, owner_id=owner_id, kit_id=kit_id, name=name)
     queries.insert_components_of_kit(conn, device_id=device_id)
-    if queries.insert_device_token(conn, device_id=device_id, hash=hash_token(token), expires_at=None) is None:
+    if add_token(conn, device_id, token) is None:
         invalid(422, device_token="another device has it")  # noqa: S106 - a reason, not a password
     if fields:
         change_device(conn, device_id, fields)
@@ -124,5 +125,5 @@ def _set_token(conn: DictConnection, device_id: int, token: str) -> None:
     """Let the device be known by this token; those that it has stay until somebody revokes them."""
     if queries.device_id_of_token(conn, hash=hash_token(token)) == device_id:
         return
-    if queries.insert_device_token(conn, device_id=device_id, hash=hash_token(token), expires_at=None) is None:
+    if add_token(conn, device_id, token) is None:
         invalid(422, device_token="another device has it")  # noqa: S106 - a reason, not a password

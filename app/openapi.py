@@ -44,6 +44,7 @@ _PATH_PARAMETERS = {
     "component_id": ("the component's id", 1),
     "application_id": ("the application's id", 1),
     "device_id": ("the device's id", 1),
+    "device_token_id": ("the id of one of the device's tokens, as their list has it", 12),
     "export_id": ("the export's id", 1),
     "filename": ("the file's name", "almanac-1-balcony.csv.gz"),
     "experiment_id": ("the experiment's id", 1),

@@ -28,6 +28,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "components": ("devices:read", "devices:write"),
     "device_imports": ("devices:read", "devices:write"),
     "device_lifecycle": ("devices:read", "devices:write"),
+    "device_tokens": ("devices:read", "devices:write"),
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
     "exports": ("readings:read", "readings:read"),

@@ -24,8 +24,9 @@ class Settings:
         return cls(
             database_url=env.str("DATABASE_URL"),
             mqtt_url=env.str("MQTT_URL"),
-            # The broker keeps undelivered messages under this name: it must come back, and no two may share it.
-            client_id=env.str("MQTT_CLIENT_ID", "almanac-ingestor-1"),
+            # The broker keeps undelivered messages under this name: it must come back, and no two may share it. A
+            # device's name at the broker is its token, which has no dot, so none can take the queue away.
+            client_id=env.str("MQTT_CLIENT_ID", "almanac.ingestor.1"),
             batch_messages=env.int("BATCH_MESSAGES", 2000),
             batch_seconds=env.float("BATCH_SECONDS", 0.2),
             patience_s=env.float("DATABASE_PATIENCE_SECONDS", 30.0),

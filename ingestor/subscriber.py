@@ -7,14 +7,11 @@ confirm another message that now has its number; an exception in a paho callback
 """
 
 import logging
-import ssl
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -22,6 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingestor.client import Client
 from ingestor.inbox import Inbox
 from ingestor.intake import Message
+from ingestor.mqtt import make_client
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +57,7 @@ class Subscriber:
     def __init__(
         self, mqtt_url: str, client_id: str, window: int, prefixes: Sequence[str] = (), *, retiring: bool = False
     ) -> None:
-        url = urlsplit(mqtt_url)
-        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-            raise ValueError(
-                f"MQTT_URL={url.scheme}://{url.hostname}: expected mqtt://[user:password@]host[:port] or mqtts://…"
-            )
-        self._address = (url.hostname, url.port or (8883 if url.scheme == "mqtts" else 1883))
+        self._client, self._address = make_client(Client, mqtt_url, client_id, "MQTT_URL", manual_ack=True)
         self._topics = [f"{prefix}{topic}" for prefix in ("", *prefixes) for topic in TOPICS]
         window = min(window, 65535)  # MQTT's packet identifiers
         self._inbox: Inbox[Delivery] = Inbox(window, _INBOX_BYTES)
@@ -74,17 +67,12 @@ class Subscriber:
         self._connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         self._connect_properties.SessionExpiryInterval = _SESSION_EXPIRY_S
         self._connect_properties.ReceiveMaximum = window
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
         self._client.max_inflight_messages_set(window)
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        if url.username:
-            self._client.username_pw_set(unquote(url.username), unquote(url.password or ""))
-        if url.scheme == "mqtts":
-            self._client.tls_set_context(ssl.create_default_context())
 
     @property
     def is_connected(self) -> bool:

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     """Start everything, measure, and return the figures."""
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
-    broker = services.Broker(directory / "broker", services.free_port(), services.free_port())
+    broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
     service = broker.service()
     if arguments.save_every_second:
         configuration = directory / "broker" / "mosquitto.conf"
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
         "ingestor",
         *(["--workers", str(arguments.workers)] if arguments.workers > 1 else []),
     ]
-    env = {"DATABASE_URL": url, "MQTT_URL": broker.login_url, "MQTT_CLIENT_ID": "bench"}
+    env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "bench"}
     daemon = stack.enter_context(running(Service("ingestor", command, env, says='"event":"subscribed"'), log.read))
     time.sleep(0.5 * arguments.workers)
     started, cpu = time.monotonic(), cpu_seconds(daemon.pid)

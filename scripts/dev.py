@@ -17,12 +17,15 @@ from urllib.parse import urlsplit
 
 from scripts import services
 from scripts.supervisor import ROOT, Service, ServiceError, Supervisor
+from scripts.tls import make_certificates
 
 # Each port with its default, and the variable that names a server elsewhere, for which it is then not needed.
 PORTS = {
     "API_PORT": (5000, ""),
     "MQTT_PORT": (1883, "MQTT_URL"),
     "MQTT_LOGIN_PORT": (1884, "MQTT_URL"),
+    "MQTT_PLATFORM_PORT": (1885, "MQTT_URL"),
+    "MQTT_TLS_PORT": (8883, "MQTT_URL"),
     "DATABASE_PORT": (5433, "DATABASE_URL"),
     "REDIS_PORT": (6390, "REDIS_URL"),
     "MAIL_PORT": (1025, "MAIL_URL"),
@@ -37,7 +40,10 @@ VARIABLES = """\
 environment:
   API_PORT         5000   the REST API and its pages
   MQTT_PORT        1883   broker, for kits without credentials
-  MQTT_LOGIN_PORT  1884   broker, for clients that log in
+  MQTT_LOGIN_PORT  1884   broker, for devices that log in with their token
+  MQTT_TLS_PORT    8883   the same over TLS, and then there only: --tls
+  MQTT_PLATFORM_PORT
+                   1885   broker, for Almanac's own programs
   DATABASE_PORT    5433   the embedded TimescaleDB
   REDIS_PORT       6390   Redis
   MAIL_PORT        1025   a mail server that keeps all mail in VAR_DIR/mail
@@ -45,6 +51,8 @@ environment:
   DATABASE_URL     use this server instead of starting one: postgresql://...
   MQTT_URL         the same for the broker: mqtt://user:password@host:port;
                    the simulated kit then goes to that host's MQTT_PORT
+  MQTT_ADMIN_URL   with MQTT_URL: mqtt://:password@host:port of its listener for devices,
+                   where `almanac broker keep` is to let them in
   REDIS_URL        the same for Redis: redis://...
   MAIL_URL         the same for mail: smtp://user:password@host:587, smtps://...
   SECRET_KEY       signs the API's tokens; by default one is made and kept in VAR_DIR
@@ -63,6 +71,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--no-kit", action="store_true", help="leave the simulated kit out")
+    parser.add_argument("--tls", action="store_true", help="let devices log in over TLS only; makes certificates")
     arguments = parser.parse_args()
     supervisor = Supervisor()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -71,6 +80,7 @@ def main() -> int:
     try:
         var = (ROOT / (os.environ.get("VAR_DIR") or "var")).resolve()
         ports = {variable: read_port(variable) for variable in PORTS}
+        del ports["MQTT_LOGIN_PORT" if arguments.tls else "MQTT_TLS_PORT"]
         with locked(var), supervisor:
             check_ports({name: port for name, port in ports.items() if not os.environ.get(PORTS[name][1])})
             start(supervisor, var, ports, kit=not arguments.no_kit)
@@ -100,12 +110,24 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     supervisor.start(Service("api", [almanac, "serve"], env, probe=lambda: is_ready(ports["API_PORT"])))
     supervisor.start(Service("ingestor", [python, "-m", "ingestor"], env, says='"event":"subscribed"'))
     supervisor.start(Service("worker", [almanac, "worker"], env, says="Listening on"))
+    if env["MQTT_ADMIN_URL"]:
+        keeper_env = {**env, "SSL_CERT_FILE": str(var / "tls" / "ca.pem")} if "MQTT_TLS_PORT" in ports else env
+        supervisor.start(Service("keeper", [almanac, "broker", "keep"], keeper_env, says='"event":"stock taken"'))
     if kit:
         host = urlsplit(env["MQTT_URL"]).hostname or "127.0.0.1"
         where = ["--host", host, "--port", str(ports["MQTT_PORT"])]
         simulate = [python, "-m", "scripts.simulate_kit", *where, "--token", token, "--interval", "5"]
         supervisor.start(Service("kit", simulate, env))
 
+    logins = ""
+    if not os.environ.get("MQTT_URL"):
+        door = f"mqtts://127.0.0.1:{ports['MQTT_TLS_PORT']}" if "MQTT_TLS_PORT" in ports else ""
+        door = (
+            f"{door}, with --cafile {var / 'tls' / 'ca.pem'}"
+            if door
+            else f"mqtt://127.0.0.1:{ports['MQTT_LOGIN_PORT']}"
+        )
+        logins = f"  Devices    {door}, where a device's token is its user name and its password\n"
     # A database elsewhere has its password in its URL.
     database = '"$DATABASE_URL"' if os.environ.get("DATABASE_URL") else env["DATABASE_URL"]
     print(
@@ -114,7 +136,7 @@ Almanac is running; Ctrl-C stops it.
   API        {address}/v0
   Reference  {address}/docs
   Broker     mqtt://127.0.0.1:{ports["MQTT_PORT"]}, where a kit's client id is its token: {token} is device {device_id}
-  Database   psql {database}
+{logins}  Database   psql {database}
   Mail       {"goes to MAIL_URL" if os.environ.get("MAIL_URL") else f"is kept in {var / 'mail'}"}
   History    curl '{address}/v0/devices/{device_id}/readings?sensor_id=55&rollup=1m'
 """,
@@ -124,7 +146,16 @@ Almanac is running; Ctrl-C stops it.
 
 def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """Start those of database, Redis and broker that are not elsewhere; return what the programs need to know."""
-    names = ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "MAIL_URL", "SECRET_KEY", "PUBLIC_URL", "STORAGE_URL")
+    names = (
+        "DATABASE_URL",
+        "REDIS_URL",
+        "MQTT_URL",
+        "MQTT_ADMIN_URL",
+        "MAIL_URL",
+        "SECRET_KEY",
+        "PUBLIC_URL",
+        "STORAGE_URL",
+    )
     env = {name: os.environ.get(name, "") for name in names}
     if not env["DATABASE_URL"]:
         supervisor.start(services.database(var / "database", ports["DATABASE_PORT"]))
@@ -133,9 +164,15 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
         supervisor.start(services.redis(var / "redis", ports["REDIS_PORT"]))
         env["REDIS_URL"] = f"redis://127.0.0.1:{ports['REDIS_PORT']}/0"
     if not env["MQTT_URL"]:
-        broker = services.Broker(var / "broker", ports["MQTT_PORT"], ports["MQTT_LOGIN_PORT"])
+        certificates = var / "tls" if "MQTT_TLS_PORT" in ports else None
+        if certificates:
+            make_certificates(certificates)
+        device_port = ports["MQTT_TLS_PORT" if certificates else "MQTT_LOGIN_PORT"]
+        broker = services.Broker(
+            var / "broker", ports["MQTT_PORT"], device_port, ports["MQTT_PLATFORM_PORT"], certificates
+        )
         supervisor.start(broker.service())
-        env["MQTT_URL"] = broker.login_url
+        env["MQTT_URL"], env["MQTT_ADMIN_URL"] = broker.platform_url, broker.admin_url
         # The kits' door takes any client id, and whoever comes with the ingestor's takes its queue away.
         env["MQTT_CLIENT_ID"] = services.keep(var / "client-id", lambda: f"ingestor-{secrets.token_hex(8)}")
     if not env["MAIL_URL"]:

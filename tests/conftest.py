@@ -86,11 +86,14 @@ def database_url(empty_database_url: str) -> str:
 class RunningBroker(Child):
     """A broker that tests may `stop`, `kill` and `start` again; its addresses and its queues stay."""
 
-    def __init__(self, directory: Path) -> None:
-        broker = services.Broker(directory, services.free_port(), services.free_port())
+    def __init__(self, directory: Path, certificates: Path | None = None) -> None:
+        broker = services.Broker(directory, *(services.free_port() for _ in range(3)), certificates)
         super().__init__(broker.service(), suite_log.lines.append)
         self.kit_url = broker.kit_url
-        self.login_url = broker.login_url
+        self.device_url = broker.device_url
+        self.platform_url = broker.platform_url
+        self.admin_url = broker.admin_url
+        self.logins_file = directory / "logins.json"
 
 
 @pytest.fixture(scope="session")
@@ -213,7 +216,7 @@ class RunningIngestor(Child):
 @pytest.fixture
 def ingestor(database_url: str, broker: RunningBroker) -> Iterator[RunningIngestor]:
     """An ingestor that is subscribed."""
-    ingestor = RunningIngestor(database_url, broker.login_url)
+    ingestor = RunningIngestor(database_url, broker.platform_url)
     ingestor.start()
     try:
         ingestor.wait_until_ready()

@@ -58,7 +58,17 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
         os.kill(dev.pid, signal.SIGINT)
         wait_for(lambda: dev.exit_code is not None)
         assert dev.exit_code == 0, dev.last_words()
-        assert set(dev.processes()) == {"database", "redis", "broker", "mail", "api", "ingestor", "worker", "kit"}
+        assert set(dev.processes()) == {
+            "database",
+            "redis",
+            "broker",
+            "mail",
+            "api",
+            "ingestor",
+            "worker",
+            "keeper",
+            "kit",
+        }
         assert [name for name, pid in dev.processes().items() if has_processes(pid)] == []
 
         dev.start()

@@ -100,7 +100,7 @@ def test_the_same_message_three_times_is_stored_once(
 def test_an_ingestor_killed_between_commit_and_acknowledgement_stores_every_row_once(
     device: dict[str, Any], broker: RunningBroker, conn: DictConnection, database_url: str
 ) -> None:
-    url = urlsplit(broker.login_url)
+    url = urlsplit(broker.platform_url)
     payloads = [RAW.replace(b"08:30", b"%02d:%02d" % divmod(minute, 60)) for minute in range(300)]
     with proxy_to(url.port or 0) as proxy:
         behind = url._replace(netloc=url.netloc.replace(str(url.port), str(proxy.port))).geturl()

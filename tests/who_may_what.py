@@ -75,6 +75,15 @@ POST   /v0/devices/{device_id}/transfer        public       403   403   201     
 DELETE /v0/devices/{device_id}/transfer        public       403   403   404        403   404      401     401   403
                                                private      403   403   404        403   404      401     401   403
                                                archived     404   404   404        404   404      401     401   403
+GET    /v0/devices/{device_id}/tokens          public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/tokens          public       401   403   201        403   201      401     401   403
+                                               private      401   403   201        403   201      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+DELETE /v0/devices/{device_id}/tokens/{device_token_id}  public  401  403  200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
@@ -264,6 +273,12 @@ class World:
         return self.private_token(list(SCOPES), caller)
 
 
+def _device_token_id(world: World) -> object:
+    return queries.insert_device_token(
+        world.conn, device_id=world.device_id, hash=secrets.token_bytes(32), sealed=None, expires_at=None
+    )["id"]
+
+
 def _token_id(world: World) -> int:
     world.private_token(["account"])
     return int(queries.private_tokens_of_user(world.conn, user_id=world.owner_id)[0]["id"])
@@ -352,6 +367,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "application_id": _application_id,
     "component_id": _component_id,
     "device_id": lambda world: world.device_id,
+    "device_token_id": _device_token_id,
     "export_id": _export_id,
     "filename": lambda world: "almanac-1.csv.gz",
     "experiment_id": _experiment_id,

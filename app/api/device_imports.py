@@ -9,11 +9,12 @@ from flask_smorest import Blueprint
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from app.api.devices import new_token, permitted
+from app.api.devices import permitted
 from app.api.respond import answer
 from app.auth import current_user, signed_in
 from app.database import connection
 from app.device_changes import register_device
+from app.device_tokens import new_token
 from app.errors import refuse
 from app.schemas.devices import ImportReport, NewDevice
 from sql import DictConnection, Row

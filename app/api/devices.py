@@ -1,7 +1,5 @@
 """Register, list, show, change and archive devices."""
 
-import secrets
-import string
 from typing import Any
 
 from flask import Response
@@ -14,6 +12,7 @@ from app.auth import current_user, signed_in
 from app.database import connection
 from app.device_changes import change_device, register_device
 from app.device_records import read_devices
+from app.device_tokens import new_token
 from app.errors import not_found
 from app.policy import is_admin, is_researcher, owns, require_owner, require_readable, viewer
 from app.schemas.base import Done
@@ -24,8 +23,6 @@ from sql.selecting import Column, Order, select_ids
 
 blueprint = Blueprint("devices", __name__, description="Devices")
 
-_TOKEN_ALPHABET = string.ascii_letters + string.digits
-_TOKEN_LENGTH = 32
 _FOR_RESEARCHERS = ("enable_forwarding", "forwarding_destination_id", "postprocessing_attributes")
 
 
@@ -67,10 +64,6 @@ def register(fields: dict[str, Any]) -> Response:
         device_id = register_device(conn, token, owner_id=user["id"] if user else 0, **fields)
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True, token=token), 201)
-
-
-def new_token() -> str:
-    return "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(_TOKEN_LENGTH))
 
 
 def permitted(fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import click
 
 from app.cli.accounts import user
+from app.cli.broker import broker
 from app.cli.database import migrate, seed
 from app.cli.demo import demo
 from app.cli.processes import ingest, serve, worker
@@ -17,5 +18,5 @@ def almanac() -> None:
     """
 
 
-for command in (serve, ingest, worker, migrate, seed, user, demo):
+for command in (serve, ingest, worker, migrate, seed, user, broker, demo):
     almanac.add_command(command)

@@ -1,0 +1,1 @@
+"""Tell the MQTT broker which device tokens may log in. The database is the truth, the broker's list follows it."""

@@ -1,0 +1,146 @@
+"""Keep the broker's logins as the database has them: new tokens get in, revoked and expired ones are cut off.
+
+Nobody has to announce a change. What the broker has been told stands in `broker_logins`, so one query shows the
+difference to what is valid now, whatever made it: a token made, revoked or expired, a device archived or restored.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from threading import Event
+from typing import NamedTuple
+
+import psycopg
+
+from app.broker.dynsec import BATCH, BrokerError, Dynsec
+from app.sealing import seal, unseal
+from ingestor.intake import hash_token
+from sql import DictConnection, connect, queries
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5
+_TAKE_STOCK_EVERY_S = 300.0
+_RETRY_S = 2.0
+
+
+class Drift(NamedTuple):
+    """How the broker differs from the database."""
+
+    missing: int  # tokens that may log in, and cannot
+    surplus: int  # logins that no valid token stands for
+    settings: bool  # roles or defaults are not ours
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+def keep(database_url: str, broker_url: str, secret_key: str, stopping: Event) -> None:
+    """Follow the database until told to stop, over every outage of it and of the broker."""
+    while not stopping.is_set():
+        try:
+            with connect(database_url) as conn, Dynsec(broker_url) as dynsec:
+                _follow(Keeper(conn, dynsec, secret_key), stopping)
+        except (psycopg.OperationalError, BrokerError) as error:
+            log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
+            stopping.wait(_RETRY_S)
+
+
+def _follow(keeper: "Keeper", stopping: Event) -> None:
+    stock_taken = float("-inf")
+    while not stopping.is_set():
+        if time.monotonic() - stock_taken > _TAKE_STOCK_EVERY_S:
+            drift = keeper.take_stock()
+            stock_taken = time.monotonic()
+            log.log(logging.WARNING if drift else logging.INFO, "stock taken", extra=drift._asdict())
+        if not keeper.step():
+            stopping.wait(_LOOK_EVERY_S)
+
+
+class Keeper:
+    """Who has a connection to both, the database and the broker; raises psycopg's errors and BrokerError."""
+
+    def __init__(self, conn: DictConnection, dynsec: Dynsec, secret_key: str) -> None:
+        self._conn = conn
+        self._dynsec = dynsec
+        self._secret_key = secret_key
+        self._usernames: dict[bytes, str] = {}  # of the broker's logins, by hash
+
+    def drift(self) -> Drift:
+        """Compare, and change nothing."""
+        self._usernames = {hash_token(name): name for name in self._dynsec.usernames()}
+        wanted = {bytes(row["hash"]) for row in queries.wanted_broker_logins(self._conn)}
+        known = self._usernames.keys()
+        return Drift(len(wanted - known), len(known - wanted), not self._dynsec.settings_are_right())
+
+    def take_stock(self) -> Drift:
+        """Compare, and note what the broker really has: `step` does the rest. Its settings are put right at once."""
+        drift = self.drift()
+        if drift.settings:
+            self._dynsec.put_settings_right()
+        hashes = list(self._usernames)
+        with self._conn.transaction():
+            queries.delete_other_broker_logins(self._conn, hashes=hashes)
+            queries.insert_broker_logins(self._conn, hashes=hashes)
+        self._seal_again()
+        return drift
+
+    def step(self) -> bool:
+        """Tell the broker what has changed: all that has ended, and of what is new one batch; whether there was any.
+
+        In batches, so that an end never waits for many beginnings.
+        """
+        changes = queries.broker_login_changes(self._conn)
+        self._end([bytes(row["hash"]) for row in changes if row["sealed"] is None])
+        sealed = {bytes(row["hash"]): bytes(row["sealed"]) for row in changes if row["sealed"] is not None}
+        made = self._make(self._opened(sealed))
+        return bool(made) or len(sealed) < len(changes)
+
+    def _end(self, hashes: list[bytes]) -> None:
+        if any(token_hash not in self._usernames for token_hash in hashes):  # another keeper has been here
+            self._usernames |= {hash_token(name): name for name in self._dynsec.usernames()}
+        self._dynsec.delete([self._usernames[token_hash] for token_hash in hashes if token_hash in self._usernames])
+        queries.delete_broker_logins(self._conn, hashes=hashes)
+        for token_hash in hashes:
+            self._usernames.pop(token_hash, None)
+        if hashes:
+            log.info("logins ended", extra={"logins": len(hashes)})
+
+    def _make(self, tokens: Mapping[bytes, str]) -> Mapping[bytes, str]:
+        self._dynsec.create(list(tokens.values()))
+        queries.insert_broker_logins(self._conn, hashes=list(tokens))
+        self._usernames |= tokens
+        if tokens:
+            log.info("logins made", extra={"logins": len(tokens)})
+        return tokens
+
+    def _opened(self, sealed: Mapping[bytes, bytes]) -> dict[bytes, str]:
+        """Return up to a batch of tokens; what was sealed with a SECRET_KEY of before is left out."""
+        tokens: dict[bytes, str] = {}
+        for token_hash, box in sealed.items():
+            token = unseal(box, token_hash, self._secret_key)
+            if token is not None:
+                tokens[token_hash] = token
+            if len(tokens) == BATCH:
+                break
+        return tokens
+
+    def _seal_again(self) -> None:
+        """After a change of SECRET_KEY the broker still knows the tokens: seal them with the new one."""
+        again = {
+            bytes(row["hash"]): seal(self._usernames[bytes(row["hash"])], self._secret_key)
+            for row in queries.wanted_broker_logins(self._conn)
+            if bytes(row["hash"]) in self._usernames
+            and unseal(bytes(row["sealed"]), bytes(row["hash"]), self._secret_key) is None
+        }
+        if again:
+            queries.update_sealed_tokens(self._conn, hashes=list(again), sealed=list(again.values()))
+            log.warning("SECRET_KEY has changed: tokens sealed again", extra={"tokens": len(again)})
+
+
+def open_all(conn: DictConnection, secret_key: str) -> tuple[list[str], int]:
+    """Return every token that may log in, and how many more cannot be opened with this SECRET_KEY."""
+    rows = queries.wanted_broker_logins(conn)
+    opened: Iterable[str | None] = (unseal(bytes(row["sealed"]), bytes(row["hash"]), secret_key) for row in rows)
+    tokens = [token for token in opened if token is not None]
+    return tokens, len(rows) - len(tokens)

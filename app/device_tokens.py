@@ -1,0 +1,47 @@
+"""Make the tokens by which devices are known, and find them again."""
+
+import secrets
+import string
+from datetime import datetime
+
+from environs import FileAwareEnv
+from flask import current_app, has_app_context
+
+from app.sealing import seal, unseal
+from ingestor.intake import hash_token
+from sql import DictConnection, Row, queries
+
+_ALPHABET = string.ascii_letters + string.digits
+_LENGTH = 32
+_SHORTEST_LOGIN = (
+    16  # a shorter token can be guessed: it opens only the broker's door for kits, where it may only write
+)
+
+
+def new_token() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+def add_token(conn: DictConnection, device_id: int, token: str, expires_at: datetime | None = None) -> Row | None:
+    """Let a device be known by a token, and return its row; None where somebody has that token already.
+
+    From 16 characters on the device may log in at the broker with it, within a second of the commit.
+    """
+    sealed = seal(token, _secret_key()) if len(token) >= _SHORTEST_LOGIN else None
+    row: Row | None = queries.insert_device_token(
+        conn, device_id=device_id, hash=hash_token(token), sealed=sealed, expires_at=expires_at
+    )
+    return row
+
+
+def login_tokens(conn: DictConnection, device_id: int) -> list[str]:
+    """Return the valid tokens with which a device may log in: `device/sck/<token>/…` are the topics it reads."""
+    rows = queries.sealed_tokens_of_device(conn, device_id=device_id)
+    opened = (unseal(bytes(row["sealed"]), bytes(row["hash"]), _secret_key()) for row in rows)
+    return [token for token in opened if token is not None]
+
+
+def _secret_key() -> str:
+    if has_app_context():
+        return str(current_app.config["JWT_SECRET_KEY"])
+    return FileAwareEnv().str("SECRET_KEY")

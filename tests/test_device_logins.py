@@ -1,0 +1,278 @@
+"""Who gets in at the broker and what they may do there: a real broker, its keeper, and stock MQTT clients."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+import suite_log
+from caller import Caller, sign_up
+from conftest import RunningBroker
+from flask import Flask
+from mqtt_device import MqttDevice
+from waiting import wait_for
+
+from app.broker.dynsec import document
+from app.config import Config
+from ingestor.intake import hash_token
+from scripts.supervisor import Child, Service
+from sql import DictConnection
+
+ALMANAC = Path(sys.executable).with_name("almanac")
+WITHIN_S = 5  # of a token's end: the promise
+
+
+def keeper_env(config: Config, broker: RunningBroker) -> dict[str, str]:
+    return {
+        "DATABASE_URL": config.database_url,
+        "MQTT_ADMIN_URL": broker.admin_url,
+        "SECRET_KEY": config.secret_key,
+    }
+
+
+class RunningKeeper(Child):
+    """`almanac broker keep`, which tests may `stop` and `start` again."""
+
+    def __init__(self, config: Config, broker: RunningBroker, **env: str) -> None:
+        env = {**keeper_env(config, broker), **env}
+        service = Service("keeper", [ALMANAC, "broker", "keep"], env, says='"event":"stock taken"')
+        super().__init__(service, suite_log.lines.append)
+
+
+@pytest.fixture(scope="module")
+def keeper(config: Config, broker: RunningBroker) -> Iterator[RunningKeeper]:
+    keeper = RunningKeeper(config, broker)
+    keeper.start()
+    try:
+        keeper.wait_until_ready()
+        yield keeper
+    finally:
+        keeper.stop()
+
+
+@pytest.fixture(scope="module")
+def token(app: Flask, broker: RunningBroker, keeper: RunningKeeper) -> str:
+    """Of a device that the broker knows; the tests share it, so none may end it."""
+    return known(broker, sign_up(app).register_device()["device_token"])
+
+
+@pytest.fixture(scope="module")
+def other(app: Flask, broker: RunningBroker, keeper: RunningKeeper) -> str:
+    """The same of another device."""
+    return known(broker, sign_up(app).register_device()["device_token"])
+
+
+def gets_in(broker: RunningBroker, token: str) -> bool:
+    with MqttDevice(broker.device_url, token) as device:
+        return device.is_in
+
+
+def known(broker: RunningBroker, token: str) -> str:
+    wait_for(lambda: gets_in(broker, token))
+    return token
+
+
+def almanac(config: Config, broker: RunningBroker, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **keeper_env(config, broker)}
+    return subprocess.run([ALMANAC, "broker", *words], env=env, capture_output=True, text=True, check=False)
+
+
+def test_a_device_publishes_under_its_own_topics_with_its_token_as_login(token: str, broker: RunningBroker) -> None:
+    with MqttDevice(broker.device_url, token) as device:
+        for topic in ("readings", "readings/raw", "info", "hello", "errors", "config/reported"):
+            assert device.publish(f"device/sck/{token}/{topic}")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "device/sck/{other}/readings",
+        "device/sck/{own}/config",
+        "device/sck/{own}/receipts",
+        "device/sck/{own}/anything/else",
+        "device/inventory",
+        "$SYS/broker/uptime",
+        "$CONTROL/dynamic-security/v1",
+    ],
+)
+def test_a_device_publishes_nowhere_else(token: str, other: str, broker: RunningBroker, topic: str) -> None:
+    with MqttDevice(broker.device_url, token) as device:
+        assert not device.publish(topic.format(own=token, other=other))
+
+
+def test_a_retained_message_cannot_be_left_under_topics_of_ones_own_making(token: str, broker: RunningBroker) -> None:
+    with MqttDevice(broker.device_url, token) as device:
+        assert not any(device.publish(f"device/sck/{token}/readings/{number}", retain=True) for number in range(5))
+
+
+@pytest.mark.parametrize("protocol", [mqtt.MQTTv311, mqtt.MQTTv5])
+@pytest.mark.parametrize(
+    "topic", ["#", "+/#", "device/#", "device/sck/+/readings", "device/sck/{other}/readings", "$SYS/#", "$CONTROL/#"]
+)
+def test_a_subscription_to_what_is_not_ones_own_is_refused(
+    token: str, other: str, broker: RunningBroker, topic: str, protocol: int
+) -> None:
+    with MqttDevice(broker.device_url, token, protocol=protocol) as device:
+        assert not device.subscribe(topic.format(other=other))
+
+
+def test_a_share_of_everybodys_messages_is_refused(token: str, broker: RunningBroker) -> None:
+    with MqttDevice(broker.device_url, token) as device:
+        assert not device.subscribe("$share/almanac/device/#")
+
+
+def test_a_device_reads_its_own_configuration_and_no_others(token: str, other: str, broker: RunningBroker) -> None:
+    with MqttDevice(broker.device_url, token) as device, MqttDevice(broker.platform_url, *platform(broker)) as api:
+        for topic in (
+            "#",
+            "device/#",
+            f"device/sck/{other}/config",
+            "device/sck/+/config",
+            f"device/sck/{token}/config",
+        ):
+            device.subscribe(topic)
+        for whose in (other, token):
+            api.publish(f"device/sck/{whose}/config", whose.encode(), retain=True)
+
+        assert set(device.everything_received()) == {(f"device/sck/{token}/config", token.encode())}
+
+
+def platform(broker: RunningBroker) -> tuple[str, str]:
+    user, _, password = broker.platform_url.removeprefix("mqtt://").partition("@")[0].partition(":")
+    return user, password
+
+
+def test_a_wrong_password_is_refused(token: str, broker: RunningBroker) -> None:
+    with MqttDevice(broker.device_url, token, password="b" * 32) as device:
+        assert not device.is_in
+
+
+def test_nobody_gets_in_without_a_login(broker: RunningBroker) -> None:
+    with MqttDevice(broker.device_url, None) as device:
+        assert not device.is_in
+
+
+def test_a_device_cannot_take_the_session_of_another_client(token: str, other: str, broker: RunningBroker) -> None:
+    with (
+        MqttDevice(broker.device_url, token) as victim,
+        MqttDevice(broker.device_url, other, client_id=token) as thief,
+    ):
+        assert thief.is_in
+        assert victim.publish(f"device/sck/{token}/readings")
+        assert not victim.cut_off.is_set()
+
+
+def test_a_revoked_token_is_cut_off_while_connected_and_refused_afterwards(
+    user: Caller, broker: RunningBroker, keeper: RunningKeeper
+) -> None:
+    device = user.register_device()
+    token = known(broker, device["device_token"])
+    (listed,) = user.get(f"/v0/devices/{device['id']}/tokens").json
+    with MqttDevice(broker.device_url, token) as connected:
+        assert connected.is_in
+
+        assert user.delete(f"/v0/devices/{device['id']}/tokens/{listed['id']}").status_code == 200
+
+        assert connected.cut_off.wait(WITHIN_S)
+    assert not gets_in(broker, token)
+
+
+def test_a_token_that_expires_is_cut_off_while_connected_and_refused_afterwards(
+    user: Caller, broker: RunningBroker, keeper: RunningKeeper, conn: DictConnection
+) -> None:
+    device = user.register_device()
+    path = f"/v0/devices/{device['id']}/tokens"
+    made = user.post(path, {"expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}).json
+    with MqttDevice(broker.device_url, known(broker, made["device_token"])) as connected:
+        conn.execute("UPDATE device_tokens SET expires_at = now() WHERE id = %s", [made["id"]])  # an hour later
+
+        assert connected.cut_off.wait(WITHIN_S)
+    assert not gets_in(broker, made["device_token"])
+    assert gets_in(broker, device["device_token"]), "the device's other token went with it"
+
+
+def test_the_devices_of_an_archived_account_are_cut_off(user: Caller, broker: RunningBroker, keeper: Any) -> None:
+    token = known(broker, user.register_device()["device_token"])
+    with MqttDevice(broker.device_url, token) as connected:
+        assert user.delete("/v0/me").status_code == 200
+
+        assert connected.cut_off.wait(WITHIN_S)
+
+
+def test_a_token_too_short_to_log_in_with_gets_in_nowhere_but_at_the_kits_door(
+    user: Caller, broker: RunningBroker, keeper: RunningKeeper
+) -> None:
+    short = user.register_device(device_token="abc123")["device_token"]
+    known(broker, user.register_device()["device_token"])
+
+    assert not gets_in(broker, short)
+    with MqttDevice(broker.kit_url, None, client_id=short) as kit:
+        assert kit.publish(f"device/sck/{short}/readings/raw")
+
+
+@pytest.mark.parametrize("topic", ["#", "device/#", "device/sck/{own}/config", "$share/almanac/device/#"])
+def test_a_kit_without_credentials_reads_nothing(broker: RunningBroker, topic: str) -> None:
+    own = "kit001"
+    with (
+        MqttDevice(broker.kit_url, None, client_id=own) as kit,
+        MqttDevice(broker.kit_url, None, "", "kit002") as other,
+    ):
+        kit.subscribe(topic.format(own=own))
+        other.publish("device/sck/kit002/readings")
+        with MqttDevice(broker.platform_url, *platform(broker)) as api:
+            api.publish(f"device/sck/{own}/config")
+
+        assert not kit.publish("device/sck/kit002/readings")
+        assert kit.received.empty()
+
+
+def test_what_happened_while_the_keeper_was_away_is_made_up_for(
+    user: Caller, broker: RunningBroker, keeper: RunningKeeper, conn: DictConnection
+) -> None:
+    device = user.register_device()
+    old = known(broker, device["device_token"])
+    keeper.stop()
+    try:
+        new = user.post(f"/v0/devices/{device['id']}/tokens", {}).json["device_token"]
+        conn.execute("UPDATE device_tokens SET revoked_at = now(), sealed = NULL WHERE hash = %s", [hash_token(old)])
+    finally:
+        keeper.start()
+        keeper.wait_until_ready()
+
+    known(broker, new)
+    assert not gets_in(broker, old)
+
+
+def test_a_broker_that_was_given_an_old_file_is_put_right(
+    config: Config, tmp_path: Path, token: str, keeper: RunningKeeper
+) -> None:
+    keeper.stop()  # it keeps another broker, and a database has one
+    broker = RunningBroker(tmp_path / "broker")
+    stranger = "s" * 32
+    password = broker.admin_url.partition("://:")[2].partition("@")[0]
+    old = document(password, [stranger])
+    old["defaultACLAccess"]["publishClientReceive"] = True  # the plugin's own default, which leaks
+    old["roles"] = [role for role in old["roles"] if role["rolename"] != "device"]
+    broker.logins_file.write_text(json.dumps(old))
+    broker.start()
+    try:
+        broker.wait_until_ready()
+        assert gets_in(broker, stranger)
+        assert almanac(config, broker, "check").returncode == 1
+
+        rebuilt = almanac(config, broker, "rebuild")
+
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        assert almanac(config, broker, "check").stdout == "missing 0, surplus 0, settings right\n"
+        assert not gets_in(broker, stranger)
+        assert gets_in(broker, token)
+    finally:
+        broker.stop()
+        keeper.start()
+        keeper.wait_until_ready()
