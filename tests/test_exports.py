@@ -294,7 +294,7 @@ def test_duckdb_reads_parquet_in_one_line(
     path = tmp_path / shown["filename"]
     path.write_bytes(fetch(user, shown["download_url"]))
 
-    found = duckdb.sql(f"SELECT count(*), sum(value), max(time) FROM '{path}'").fetchone()
+    (found,) = duckdb.sql(f"SELECT count(*), sum(value), max(time) FROM '{path}'").fetchall()
 
     expected = brute_force(conn, device["id"])
     values = [row["value"] for row in expected if row["value"] is not None]
