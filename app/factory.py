@@ -11,7 +11,7 @@ from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from app import browser, headers, pages, rate_limits
+from app import browser, compression, headers, pages, rate_limits
 from app.api import (
     accounts,
     applications,
@@ -30,6 +30,7 @@ from app.api import (
     history_query,
     home,
     kits,
+    maps,
     measurements,
     paging,
     password_resets,
@@ -66,6 +67,7 @@ _V0 = (
     exports,
     home,
     kits,
+    maps,
     measurements,
     password_resets,
     readings,
@@ -122,6 +124,7 @@ def create_app(config: Config | None = None) -> Flask:
     for error in (PoolTimeout, psycopg.OperationalError):
         app.register_error_handler(error, _database_away)
     app.register_error_handler(Exception, _unexpected)
+    compression.init_app(app)
     headers.init_app(app)
     rate_limits.init_app(app, config, who=current_asker)
     app.before_request(refuse_bad_credentials)

@@ -87,8 +87,9 @@ SELECT
     k.slug AS kit_slug,
     k.name AS kit_name,
     f.name AS forwarding_destination,
-    d.mac_address IS NOT NULL OR EXISTS (
-        SELECT FROM device_tokens AS t WHERE t.device_id = d.id AND t.revoked_at IS NULL
+    -- not EXISTS: the planner would hash the tokens of all devices for it
+    d.mac_address IS NOT NULL OR coalesce(
+        (SELECT true FROM device_tokens AS t WHERE t.device_id = d.id AND t.revoked_at IS NULL LIMIT 1), false
     ) AS configured,
     ARRAY(
         SELECT t.name FROM devices_tags JOIN tags AS t ON t.id = tag_id WHERE device_id = d.id ORDER BY t.name

@@ -46,6 +46,9 @@ POST   /v0/applications/{application_id}/secret  -          401   404   200     
 GET    /v0/devices                             -            200   200   200        200   200      401     401   403
 POST   /v0/devices                             -            401   201   201        201   201      401     401   403
 GET    /v0/devices/archived                    -            401   200   200        200   200      401     401   403
+GET    /v0/devices/fresh_world_map             -            200   200   200        200   200      401     401   403
+GET    /v0/devices/map.geojson                 -            200   200   200        200   200      401     401   403
+GET    /v0/devices/world_map                   -            200   200   200        200   200      401     401   403
 POST   /v0/devices/import                      -            401   400   400        400   400      401     401   403
 POST   /v0/devices/transfer                    -            401   200   200        200   200      401     401   403
 GET    /v0/devices/{device_id}                 public       200   200   200        200   200      401     401   403

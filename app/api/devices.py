@@ -17,7 +17,7 @@ from app.errors import not_found
 from app.policy import is_admin, is_researcher, owns, require_owner, require_readable, viewer
 from app.schemas.base import Done
 from app.schemas.devices import Device, DeviceChanges, NewDevice
-from app.wire.devices import device_json
+from app.wire.devices import device_json, devices_json
 from sql import DictConnection, Row, queries
 from sql.selecting import Column, Order, select_ids
 
@@ -46,7 +46,7 @@ def index(query: dict[str, Any]) -> Response:
             offset=page.offset,
         )
         records = read_devices(conn, ids)
-    return answer_page([device_json(record, own=owns(record.device)) for record in records], total, page)
+    return answer_page(devices_json(records, owns), total, page)
 
 
 @blueprint.post("/devices")

@@ -1,6 +1,6 @@
 """Devices as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -12,15 +12,31 @@ from app.wire.users import place_json
 from sql import Row
 
 _NEW_FOR = timedelta(days=7)
-_ONLINE_FOR = timedelta(minutes=60)
+ONLINE_FOR = timedelta(minutes=60)
 
 
-def device_json(record: DeviceRecord, *, own: bool, token: str | None = None) -> Row:
-    """Return a Device; `own`: the reader owns it or is an admin; `token`: just made, and shown this once."""
+def devices_json(records: Iterable[DeviceRecord], owns: Callable[[Row], bool]) -> list[Row]:
+    """Return Devices; `owns` says of a device's row whether the reader owns it or is an admin."""
+    sensors: dict[int, Row] = {}
+    return [device_json(record, own=owns(record.device), sensors=sensors) for record in records]
+
+
+def device_json(
+    record: DeviceRecord, *, own: bool, token: str | None = None, sensors: dict[int, Row] | None = None
+) -> Row:
+    """Return a Device.
+
+    `own`: the reader owns it or is an admin; `token`: just made, and shown this once; `sensors`: what has been made of
+    sensors for other devices, by id.
+    """
+    sensors = {} if sensors is None else sensors
+    for _, sensor in record.components:
+        if sensor["id"] not in sensors:
+            sensors[sensor["id"]] = sensor_in_device(sensor)
     return {
         **described_json(record.device, own=own, token=token),
         **({"owner": _owner(record.owner)} if record.owner else {}),
-        "data": {"sensors": [_sensor_reading(component, sensor) for component, sensor in record.components]},
+        "data": {"sensors": [_sensor_reading(c, sensors[c["sensor_id"]]) for c, _ in record.components]},
         "experiment_ids": record.device["experiment_ids"],
     }
 
@@ -53,7 +69,10 @@ def described_json(device: Row, *, own: bool, token: str | None = None) -> Row:
             "precise_location": device["precise_location"] if own else FILTERED,
             "forwarding_destination": device["forwarding_destination"] if own else FILTERED,
         },
-        "hardware": {**hardware_json(device), "last_status_message": device["hardware_info"] if own else FILTERED},
+        "hardware": {
+            **hardware_of(device, (device["hardware_info"] or {}).get("hw_ver")),
+            "last_status_message": device["hardware_info"] if own else FILTERED,
+        },
     }
 
 
@@ -65,7 +84,7 @@ def state(device: Row) -> str:
 
 def system_tags(device: Row, now: datetime) -> Sequence[str]:
     heard = device["last_reading_at"]
-    tags = ["online" if heard is not None and now - heard < _ONLINE_FOR else "offline"]
+    tags = ["online" if heard is not None and now - heard < ONLINE_FOR else "offline"]
     if device["exposure"]:
         tags.append(device["exposure"])
     if now - device["created_at"] < _NEW_FOR:
@@ -92,11 +111,10 @@ def location_json(device: Row, *, own: bool) -> Row:
     return {key: value for key, value in location.items() if value is not None}
 
 
-def hardware_json(device: Row) -> Row:
-    """Say what the device is: as its owner calls it, else as it says of itself, else as its kit is."""
-    info = device["hardware_info"] or {}
+def hardware_of(device: Row, said: object) -> Row:
+    """Say what the device is: as its owner calls it, else as it says of itself (`said`: its version), else its kit."""
     return _hardware(
-        _text(device["hardware_version_override"]) or _text(info.get("hw_ver")),
+        _text(device["hardware_version_override"]) or _text(said),
         _text(device["hardware_name_override"]),
         _text(device["hardware_type_override"]),
         _text(device["hardware_slug_override"]),
@@ -153,6 +171,16 @@ def _owner(owner: Row) -> Row:
 
 def _sensor_reading(component: Row, sensor: Row) -> Row:
     return {
+        **sensor,
+        "value": component["latest_value"],
+        "prev_value": component["previous_value"],
+        "last_reading_at": component["latest_time"],
+    }
+
+
+def sensor_in_device(sensor: Row) -> Row:
+    """Return a sensor as devices show it, with empty places for the latest values."""
+    return {
         "id": sensor["id"],
         "ancestry": None if sensor["parent_id"] is None else str(sensor["parent_id"]),
         "name": sensor["name"],
@@ -165,8 +193,8 @@ def _sensor_reading(component: Row, sensor: Row) -> Row:
         "datasheet": sensor["datasheet"],
         "unit_definition": sensor["unit_definition"],
         "measurement": measurement_json(sensor),
-        "value": component["latest_value"],
-        "prev_value": component["previous_value"],
-        "last_reading_at": component["latest_time"],
+        "value": None,
+        "prev_value": None,
+        "last_reading_at": None,
         "tags": sensor["tags"],
     }

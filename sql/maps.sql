@@ -1,0 +1,60 @@
+-- Devices on maps: public, not for tests, heard of, and at a place.
+
+-- name: world_map(viewer_id, viewer_is_admin)
+-- What a map shows of each device that the viewer may see, by id.
+SELECT
+    d.id,
+    d.name,
+    d.description,
+    d.exposure,
+    d.latitude,
+    d.longitude,
+    d.city,
+    d.country_code,
+    d.last_reading_at,
+    d.created_at,
+    d.is_test,
+    d.hardware_info ->> 'hw_ver' AS hardware_version,
+    d.hardware_name_override,
+    d.hardware_type_override,
+    d.hardware_version_override,
+    d.hardware_slug_override,
+    k.slug AS kit_slug,
+    k.name AS kit_name,
+    coalesce(tagged.names, '{}') AS user_tags
+FROM devices AS d
+LEFT JOIN kits AS k ON k.id = d.kit_id
+LEFT JOIN (
+    SELECT dt.device_id, array_agg(t.name ORDER BY t.name) AS names
+    FROM devices_tags AS dt
+    JOIN tags AS t ON t.id = dt.tag_id
+    GROUP BY dt.device_id
+) AS tagged ON tagged.device_id = d.id
+WHERE
+    d.archived_at IS NULL
+    AND NOT d.is_test
+    AND d.latitude IS NOT NULL
+    AND d.longitude IS NOT NULL
+    AND d.last_reading_at IS NOT NULL
+    AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+ORDER BY d.id;
+
+-- name: map_points(viewer_id, viewer_is_admin, west, south, east, north)^
+-- The same devices in a box as columns, for maps that want little of many; null everywhere for no device.
+SELECT
+    array_agg(d.id ORDER BY d.id) AS ids,
+    array_agg(d.longitude ORDER BY d.id) AS longitudes,
+    array_agg(d.latitude ORDER BY d.id) AS latitudes,
+    array_agg(d.name ORDER BY d.id) AS names,
+    array_agg(d.last_reading_at ORDER BY d.id) AS heard
+FROM devices AS d
+WHERE
+    d.archived_at IS NULL
+    AND NOT d.is_test
+    AND d.last_reading_at IS NOT NULL
+    AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+    AND d.latitude BETWEEN :south AND :north
+    AND CASE
+        WHEN :west::double precision <= :east::double precision THEN d.longitude BETWEEN :west AND :east
+        ELSE d.longitude >= :west OR d.longitude <= :east
+    END;

@@ -1,0 +1,216 @@
+"""Maps: who is on them, what they show, and how they travel."""
+
+import gzip
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pytest
+from caller import Caller
+from werkzeug.test import TestResponse
+
+from app.api import maps
+from sql import DictConnection
+
+PLACE = {"latitude": 10.5, "longitude": 20.25}
+MAP_KEYS = [
+    "id",
+    "name",
+    "description",
+    "state",
+    "system_tags",
+    "user_tags",
+    "last_reading_at",
+    "location",
+    "hardware",
+]
+
+
+@pytest.fixture(autouse=True)
+def _new_maps() -> Iterator[None]:
+    maps.forget()
+    yield
+    maps.forget()
+
+
+@pytest.fixture
+def put(user: Caller, conn: DictConnection) -> Callable[..., int]:
+    """Registers a device of the user's that was heard of a minute ago."""
+
+    def put(heard: bool = True, **fields: Any) -> int:
+        device_id: int = user.register_device(**{**PLACE, **fields})["id"]
+        if heard:
+            conn.execute("UPDATE devices SET last_reading_at = now() - interval '1 minute' WHERE id = %s", [device_id])
+        return device_id
+
+    return put
+
+
+def ids(answer: TestResponse) -> set[int]:
+    assert answer.status_code == 200, answer.text
+    return {device["id"] for device in answer.json}
+
+
+@pytest.mark.parametrize("path", ["/v0/devices/world_map", "/devices/fresh_world_map"])
+def test_a_map_shows_the_contracts_keys(anybody: Caller, put: Callable[..., int], path: str) -> None:
+    device_id = put(exposure="outdoor", hardware_version_override="2.1", latitude=41.39699, longitude=2.19456)
+
+    (shown,) = [device for device in anybody.get(path).json if device["id"] == device_id]
+
+    assert list(shown) == MAP_KEYS
+    assert shown["location"] == {
+        "exposure": "outdoor",
+        "latitude": 41.39699,
+        "longitude": 2.19456,
+        "city": "Barcelona",
+        "country": "Spain",
+    }
+    assert shown["hardware"] == {
+        "name": "SmartCitizen Kit 2.1",
+        "type": "SCK",
+        "version": "2.1",
+        "slug": "sck:2,1",
+        "last_status_message": "[FILTERED]",
+    }
+    assert shown["system_tags"] == ["new", "online", "outdoor"]
+    assert (shown["state"], shown["user_tags"]) == ("has_published", [])
+
+
+def test_only_public_devices_with_a_place_and_a_reading_are_on_maps(
+    anybody: Caller, user: Caller, admin: Caller, new_user: Callable[..., Caller], put: Callable[..., int]
+) -> None:
+    public, private = put(), put(is_private=True)
+    hidden = {put(heard=False), put(latitude=None, longitude=None), put(name="archived"), put(name="test")}
+    *_, archived, test = sorted(hidden)
+    user.delete(f"/v0/devices/{archived}")
+    admin.patch(f"/v0/devices/{test}", {"is_test": True})
+
+    def seen(caller: Caller, path: str) -> set[int]:
+        answer = caller.get(path)
+        shown = ids(answer) if isinstance(answer.json, list) else {f.get("id") for f in answer.json["features"]}
+        return shown & {public, private, *hidden}
+
+    assert seen(user, "/v0/devices/world_map") == {public}
+    for path in ("/v0/devices/fresh_world_map", "/v0/devices/map.geojson"):
+        assert seen(anybody, path) == {public}
+        assert seen(new_user(), path) == {public}
+        assert seen(user, path) == seen(admin, path) == {public, private}
+
+
+def test_the_world_map_is_kept_for_a_minute_and_the_fresh_one_is_not(
+    anybody: Caller, put: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ids(anybody.get("/v0/devices/world_map"))
+    device_id = put()
+
+    assert ids(anybody.get("/v0/devices/world_map")) == before
+    assert device_id in ids(anybody.get("/v0/devices/fresh_world_map"))
+    monkeypatch.setattr(maps.time, "monotonic", lambda now=maps.time.monotonic: now() + 61)
+    assert device_id in ids(anybody.get("/v0/devices/world_map"))
+
+
+@pytest.mark.parametrize("path", ["/v0/devices/world_map", "/v0/devices/fresh_world_map", "/v0/devices/map.geojson"])
+def test_a_map_travels_compressed_and_not_at_all_when_the_client_has_it(
+    anybody: Caller, put: Callable[..., int], path: str
+) -> None:
+    put()
+    plain = anybody.get(path)
+    packed = anybody.get(path, headers={"Accept-Encoding": "gzip"})
+    again = anybody.get(path, headers={"If-None-Match": packed.headers["ETag"], "Accept-Encoding": "gzip"})
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data
+    assert "Content-Encoding" not in plain.headers
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_an_imprecise_device_is_where_everybody_may_see_it(
+    anybody: Caller, user: Caller, put: Callable[..., int]
+) -> None:
+    device_id = put(precise_location=False)
+    shown = anybody.get(f"/v0/devices/{device_id}").json["location"]
+    for caller, path in ((anybody, "world_map"), (user, "fresh_world_map")):
+        (on_map,) = [d for d in caller.get(f"/v0/devices/{path}").json if d["id"] == device_id]
+
+        assert (on_map["location"]["latitude"], on_map["location"]["longitude"]) == (
+            shown["latitude"],
+            shown["longitude"],
+        )
+
+
+def test_geojson_is_of_the_box_and_slim(anybody: Caller, put: Callable[..., int]) -> None:
+    name = f'"Roof" & <b>\\ {secrets.token_hex(4)} é'
+    inside, outside = put(name=name), put(latitude=12.0)
+
+    answer = anybody.get("/v0/devices/map.geojson?bbox=20,10,21,11")
+    features = {feature["id"]: feature for feature in orjson.loads(answer.data)["features"]}
+
+    assert answer.mimetype == "application/geo+json"
+    assert features[inside] == {
+        "type": "Feature",
+        "id": inside,
+        "geometry": {"type": "Point", "coordinates": [20.25, 10.5]},
+        "properties": {"name": name, "online": True},
+    }
+    assert outside not in features
+
+
+def test_a_box_may_cross_the_antimeridian(anybody: Caller, put: Callable[..., int]) -> None:
+    east, west, elsewhere = put(longitude=179.5), put(longitude=-179.5), put(longitude=0.0)
+
+    answer = anybody.get("/v0/devices/map.geojson?bbox=179,10,-179,11").json
+    shown = {feature["id"] for feature in answer["features"]}
+
+    assert {east, west} <= shown
+    assert elsewhere not in shown
+
+
+def test_clusters_hold_every_device_once_and_fall_apart_as_one_zooms_in(
+    anybody: Caller, put: Callable[..., int]
+) -> None:
+    box = "-60,-60,-59,-59"
+    near = [put(latitude=-59.5 + step / 10_000, longitude=-59.5) for step in range(3)]
+    alone = put(latitude=-59.1, longitude=-59.9)
+
+    def features(**query: Any) -> list[Any]:
+        return list(anybody.get("/v0/devices/map.geojson", query_string={"bbox": box, **query}).json["features"])
+
+    def count(feature: Any) -> int:
+        return int(feature["properties"].get("count", 1))
+
+    (world,) = features(zoom=0)
+    assert world["properties"] == {"count": 4, "online": 4}
+    assert "id" not in world
+    city = features(zoom=8)
+    assert sorted(map(count, city)) == [1, 3]
+    (cluster,) = [feature for feature in city if count(feature) == 3]
+    assert cluster["geometry"]["coordinates"] == [-59.5, -59.4999]
+    assert {feature["id"] for feature in features(zoom=18)} == {*near, alone} == {f["id"] for f in features()}
+
+
+@pytest.mark.parametrize("query", [{"bbox": "1,2"}, {"zoom": "-1"}, {"zoom": "x"}, {"bbox": "0,9,1,8"}])
+def test_what_is_no_box_or_zoom_is_refused(anybody: Caller, query: dict[str, str]) -> None:
+    assert anybody.get("/v0/devices/map.geojson", query_string=query).status_code == 400
+
+
+def test_every_long_answer_is_compressed_for_who_accepts_it(user: Caller, put: Callable[..., int]) -> None:
+    for _ in range(3):
+        put()
+    path = f"/v0/devices?q[owner_id_eq]={user.user['id']}"
+
+    packed = user.get(path, headers={"Accept-Encoding": "br, gzip"})
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in ", ".join(packed.headers.getlist("Vary"))
+    assert orjson.loads(gzip.decompress(packed.data)) == user.get(path).json
+    assert "Content-Encoding" not in user.get(path, headers={"Accept-Encoding": "gzip;q=0"}).headers
+    assert "Content-Encoding" not in user.get("/v0/me", headers={"Accept-Encoding": "gzip"}).headers
+
+
+def test_a_streamed_history_is_compressed_too(user: Caller, put: Callable[..., int]) -> None:
+    path = f"/v0/devices/{put()}/readings?sensor_id=55&rollup=1h"
+
+    packed = user.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert gzip.decompress(packed.data)[:1] == b"{"
