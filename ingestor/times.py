@@ -1,7 +1,7 @@
 """Read times as devices and clients really write them; without a zone they are UTC."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -12,7 +12,7 @@ _MILLISECONDS_FROM = 1e11  # seconds would be the year 5138, milliseconds are 19
 _LOOSE = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,9}))?)?)?"
-    r"(?: ?(?:Z|UTC|(?P<sign>[-+ ]?)(?P<zone_hour>\d{2}):?(?P<zone_minute>\d{2})))?",
+    r"(?P<zone> ?(?:Z|UTC|(?P<sign>[-+ ]?)(?P<zone_hour>\d{2}):?(?P<zone_minute>\d{2})))?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -26,15 +26,16 @@ def from_us(us: int) -> datetime:
     return _EPOCH + us * _MICROSECOND
 
 
-def parse_time(text: str | float) -> datetime:
+def parse_time(text: str | float, zone: tzinfo = UTC) -> datetime:
     """Return an aware UTC time for ISO 8601, its loose relatives, a bare date (midnight), or Unix (milli)seconds.
 
+    What says no zone of its own is taken to be in `zone`.
     Raises ValueError with a message that shows the text and what is understood.
     """
     try:
         if isinstance(text, str) and not _is_number(text):
             time = _parse_calendar(text.strip())
-            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+            return (time.replace(tzinfo=zone) if time.tzinfo is None else time).astimezone(UTC)
         seconds = float(text)
         if abs(seconds) >= _MILLISECONDS_FROM:
             seconds /= 1000
@@ -60,5 +61,7 @@ def _parse_calendar(text: str) -> datetime:
     )
     microsecond = int((match["fraction"] or "0").ljust(6, "0")[:6])
     offset = timedelta(hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0))
-    time = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
-    return time + offset if match["sign"] == "-" else time - offset
+    time = datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001 - the zone comes below
+    if match["zone"] is None:
+        return time
+    return (time + offset if match["sign"] == "-" else time - offset).replace(tzinfo=UTC)

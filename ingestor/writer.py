@@ -119,6 +119,7 @@ def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:
     queries.touch_devices(
         conn,
         device_ids=rows.device_ids[first],
+        first_times=np.minimum.reduceat(rows.times, first),
         times=np.maximum.reduceat(rows.times, first),
         lates=np.maximum.reduceat(late, first).astype(np.int32),
     )

@@ -1,11 +1,18 @@
--- What history is answered from. Each segment of a range is one of the four `segment_` queries: a row of arrays,
--- newest first, so that no Python object is made for a value. The arrays are null where the range holds nothing.
+-- What history is answered from. Each segment of a range is one of the four `segment_` queries: a row of arrays for each
+-- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order.
 
 -- name: history_state(device_id, first_day, last_day)^
--- The moment from which on writes are not in the answer, what lies open for writes, and which days to read from raw.
+-- Who may read a device; the moment from which on writes are not in the answer; up to where aggregates are complete, and
+-- which days of them are not; the versions of the data.
 SELECT
     statement_timestamp() AS complete_as_of,
     h.horizon,
+    h.refreshed_until,
+    d.id,
+    d.owner_id,
+    d.is_private,
+    d.archived_at,
+    d.first_reading_at,
     d.data_version,
     d.late_version,
     ARRAY(
@@ -17,42 +24,42 @@ FROM devices AS d
 CROSS JOIN rollup_horizon AS h
 WHERE d.id = :device_id;
 
--- name: component_by_sensor(device_id, sensor_id)^
--- One component of a device, by its sensor.
-SELECT id, sensor_id, key, latest_time FROM components WHERE device_id = :device_id AND sensor_id = :sensor_id;
+-- name: history_components(device_id, sensor_ids, keys)
+-- Those of a device's components that are asked for, by their sensors or by their keys.
+SELECT id, sensor_id, key, latest_time
+FROM components
+WHERE device_id = :device_id AND (sensor_id = ANY(:sensor_ids::integer[]) OR key = ANY(:keys::text[]))
+ORDER BY sensor_id;
 
--- name: component_by_key(device_id, key)^
--- One component of a device, by its key.
-SELECT id, sensor_id, key, latest_time FROM components WHERE device_id = :device_id AND key = :key;
-
--- name: first_time(device_id, sensor_id)$
--- The time of a component's first reading.
-SELECT time FROM datapoints WHERE device_id = :device_id AND sensor_id = :sensor_id ORDER BY time LIMIT 1;
-
--- name: reading_interval(device_id, sensor_id)$
--- The usual distance of a component's readings in seconds: the median of its last hundred.
+-- name: reading_interval(device_id, sensor_id, start, before)$
+-- The usual distance of a component's readings in seconds: the median of the last hundred in a range.
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(EPOCH FROM newer - time))
 FROM (
     SELECT time, lag(time) OVER (ORDER BY time DESC) AS newer
     FROM (
-        SELECT time FROM datapoints WHERE device_id = :device_id AND sensor_id = :sensor_id ORDER BY time DESC LIMIT 101
+        SELECT time
+        FROM datapoints
+        WHERE device_id = :device_id AND sensor_id = :sensor_id AND time >= :start AND time < :before
+        ORDER BY time DESC
+        LIMIT 101
     ) AS newest
 ) AS distances;
 
--- name: segment_raw(device_id, sensor_id, start, before, as_received)^
--- Datapoints: the processed value, or what the device sent.
-SELECT array_agg(time) AS time, array_agg(value) AS value
+-- name: segment_raw(device_id, sensor_ids, start, before, as_received, largest)
+-- Datapoints up to a size: the processed value, or what the device sent.
+SELECT sensor_id, array_agg(time) AS time, array_agg(value) AS value
 FROM (
-    SELECT time, CASE WHEN :as_received THEN raw ELSE value END AS value
+    SELECT sensor_id, time, CASE WHEN :as_received THEN raw ELSE value END AS value
     FROM datapoints
-    WHERE device_id = :device_id AND sensor_id = :sensor_id AND time >= :start AND time < :before
-    ORDER BY time DESC
+    WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND time >= :start AND time < :before
 ) AS d
-WHERE value IS NOT NULL;
+WHERE abs(value) <= :largest
+GROUP BY sensor_id;
 
--- name: segment_15m(device_id, sensor_id, start, before, whole)^
+-- name: segment_15m(device_id, sensor_ids, start, before, whole)
 -- Quarters of an hour; what only some functions need comes where `whole` is true.
 SELECT
+    sensor_id,
     array_agg(bucket) AS time,
     array_agg(n::double precision) AS n,
     array_agg(sum) AS sum,
@@ -61,16 +68,14 @@ SELECT
     array_agg(max) FILTER (WHERE :whole) AS max,
     array_agg(first) FILTER (WHERE :whole) AS first,
     array_agg(last) FILTER (WHERE :whole) AS last
-FROM (
-    SELECT bucket, n, sum, m2, min, max, first, last
-    FROM datapoints_15m
-    WHERE device_id = :device_id AND sensor_id = :sensor_id AND bucket >= :start AND bucket < :before
-    ORDER BY bucket DESC
-) AS b;
+FROM datapoints_15m
+WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
+GROUP BY sensor_id;
 
--- name: segment_1h(device_id, sensor_id, start, before, whole)^
+-- name: segment_1h(device_id, sensor_ids, start, before, whole)
 -- Hours; what only some functions need comes where `whole` is true.
 SELECT
+    sensor_id,
     array_agg(bucket) AS time,
     array_agg(n::double precision) AS n,
     array_agg(sum) AS sum,
@@ -79,16 +84,14 @@ SELECT
     array_agg(max) FILTER (WHERE :whole) AS max,
     array_agg(first) FILTER (WHERE :whole) AS first,
     array_agg(last) FILTER (WHERE :whole) AS last
-FROM (
-    SELECT bucket, n, sum, m2, min, max, first, last
-    FROM datapoints_1h
-    WHERE device_id = :device_id AND sensor_id = :sensor_id AND bucket >= :start AND bucket < :before
-    ORDER BY bucket DESC
-) AS b;
+FROM datapoints_1h
+WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
+GROUP BY sensor_id;
 
--- name: segment_1d(device_id, sensor_id, start, before, whole)^
+-- name: segment_1d(device_id, sensor_ids, start, before, whole)
 -- Days; what only some functions need comes where `whole` is true.
 SELECT
+    sensor_id,
     array_agg(bucket) AS time,
     array_agg(n::double precision) AS n,
     array_agg(sum) AS sum,
@@ -97,9 +100,6 @@ SELECT
     array_agg(max) FILTER (WHERE :whole) AS max,
     array_agg(first) FILTER (WHERE :whole) AS first,
     array_agg(last) FILTER (WHERE :whole) AS last
-FROM (
-    SELECT bucket, n, sum, m2, min, max, first, last
-    FROM datapoints_1d
-    WHERE device_id = :device_id AND sensor_id = :sensor_id AND bucket >= :start AND bucket < :before
-    ORDER BY bucket DESC
-) AS b;
+FROM datapoints_1d
+WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
+GROUP BY sensor_id;

@@ -148,17 +148,20 @@ FROM unnest(
 ) AS n (device_id, sensor_id, time, raw, value, previous_time, previous_value)
 WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time);
 
--- name: touch_devices(device_ids, times, lates)!
--- Note a device's newest reading, and that its data has changed; `late` is 1 where some of that is below the horizon.
+-- name: touch_devices(device_ids, first_times, times, lates)!
+-- Note a device's first and newest reading, and that its data has changed; `late` is 1 where some of that is below the horizon.
 WITH heard AS (
-    SELECT d.id, n.time, n.late
+    SELECT d.id, n.first_time, n.time, n.late
     FROM devices AS d
-    JOIN unnest(:device_ids::integer[], :times::timestamptz[], :lates::integer[]) AS n (device_id, time, late) ON n.device_id = d.id
+    JOIN unnest(
+        :device_ids::integer[], :first_times::timestamptz[], :times::timestamptz[], :lates::integer[]
+    ) AS n (device_id, first_time, time, late) ON n.device_id = d.id
     ORDER BY d.id
     FOR NO KEY UPDATE OF d
 )
 UPDATE devices AS d
 SET
+    first_reading_at = least(d.first_reading_at, h.first_time),
     last_reading_at = greatest(d.last_reading_at, h.time),
     data_version = d.data_version + 1,
     late_version = d.late_version + h.late

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from caller import Caller
 from flask import Flask
+from waiting import refresh_all
 
 from ingestor.intake import Message, read_messages
 from ingestor.known import Known
@@ -82,13 +83,13 @@ def test_counters_may_be_a_minute_old(count: Any, anybody: Caller, user: Caller)
 def test_readings_are_counted_before_and_after_a_refresh_and_whatever_their_age(
     count: Any, user: Caller, conn: DictConnection
 ) -> None:
-    conn.execute("CALL refresh_rollups()")
+    refresh_all(conn)
     before = count()["devices"]["readings"]
     hear_from(
         conn, user.register_device()["device_token"], timedelta(minutes=1), timedelta(minutes=30), timedelta(days=800)
     )
     fresh = count()["devices"]["readings"]
-    conn.execute("CALL refresh_rollups()")
+    refresh_all(conn)
     refreshed = count()["devices"]["readings"]
 
     assert grown(before["good"], fresh["good"], "now", "last_hour") == [1, 2]

@@ -11,7 +11,7 @@ from caller import Caller
 from conftest import RunningBroker, RunningIngestor
 from kits import publish
 from proxy import proxy_to
-from waiting import wait_for
+from waiting import refresh_all, wait_for
 
 from ingestor.intake import hash_token
 from sql import DictConnection
@@ -54,7 +54,7 @@ def test_a_kits_readings_come_back_as_history(
     publish(broker, device["device_token"], "readings", JSON)
     wait_for(lambda: len(stored(conn, device["id"])) == 5)
     if refreshed:
-        conn.execute("CALL refresh_rollups()")
+        refresh_all(conn)
 
     assert anybody.history(device["id"], 55, **DAY) == [["2026-01-15T08:30:00Z", 21.4], ["2026-01-15T08:31:00Z", 21.5]]
     assert anybody.history(device["id"], 56, **DAY | {"rollup": "1h"}) == [["2026-01-15T08:00:00Z", 48.5]]

@@ -1,22 +1,22 @@
-"""Write one component's history as JSON, piece by piece as it is read."""
+"""Write the history of components as JSON, piece by piece as it is read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.api.history_query import Question
 from app.api.respond import to_json
-from app.history.fill import Fill, grid, on_grid
+from app.history.fill import Fill, on_grid
 from app.history.plan import DAY_US
-from app.history.read import Buckets, Series, read_buckets
-from app.history.rollup import to_us
-from sql import Pool
-from sql.arrays import Times
+from app.history.read import Buckets, Selection, read_series
+from ingestor.times import from_us, to_us
+from sql import Pool, Row, queries
+from sql.arrays import Floats, Times
 
-_SHORTEST_PADDED_US = 600 * 1_000_000  # all_intervals counts from ten minutes up, as on the platform it comes from
+_ROWS_A_PIECE = 10_000
 
 
 class Component(NamedTuple):
@@ -25,9 +25,7 @@ class Component(NamedTuple):
     id: int | None
     sensor_id: int | None
     key: str | None
-    first_time: datetime | None = None
     latest_time: datetime | None = None
-    interval_s: float | None = None  # the usual distance of its readings
 
 
 def columns_of(question: Question) -> list[str]:
@@ -36,34 +34,74 @@ def columns_of(question: Question) -> list[str]:
     return ["time", *values, *(("n", "expected") if question.coverage else ())]
 
 
-def series_body(pool: Pool, question: Question, component: Component, dirty_days: frozenset[int]) -> Iterator[bytes]:
-    """Return the members of a JSON object without its braces; what can fail by the question fails before the first.
+def history_body(
+    pool: Pool, question: Question, about: Row, components: Sequence[Component], state: Row, starts: Times | None
+) -> Iterator[bytes]:
+    """Yield the answer in pieces; `starts`: the buckets that must all be there, None: only those with readings."""
+    yield to_json(about)[:-1] + (b',"series":[' if len(components) > 1 else b",")
+    selection = _selection(question, components, state)
+    known = [component for component in components if component.sensor_id is not None and component.latest_time]
+    series = read_series(pool, selection, [component.sensor_id for component in known if component.sensor_id])
+    for number, component in enumerate(components):
+        parts = next(series) if component in known else iter(())
+        if len(components) > 1:
+            yield b"{" if number == 0 else b"},{"
+        yield from _members(pool, question, component, _finished(question, parts, starts))
+    yield b"}]}" if len(components) > 1 else b"}"
 
-    Raises TooManyBucketsError.
-    """
-    starts = _grid(question)
-    parts = _limited(_buckets(pool, question, component, dirty_days, starts), question.limit)
-    first = list(islice(parts, 1))
-    return _body(question, component, chain(first, parts))
 
-
-def _body(question: Question, component: Component, parts: Iterable[Buckets]) -> Iterator[bytes]:
-    yield b'"sensor_id":%b,"sensor_key":%b,"component_id":%b,"readings":[' % (
-        to_json(component.sensor_id),
-        to_json(component.key),
-        to_json(component.id),
+def _selection(question: Question, components: Sequence[Component], state: Row) -> Selection:
+    """Cut the range to the days there are: clients ask for 25 years of a device made last spring."""
+    latest = [to_us(component.latest_time) for component in components if component.latest_time is not None]
+    first = to_us(state["first_reading_at"]) if state["first_reading_at"] is not None else question.start_us
+    return Selection(
+        question.device_id,
+        max(question.start_us, first // DAY_US * DAY_US),
+        min(question.end_us, max(latest, default=0) // DAY_US * DAY_US + DAY_US),
+        question.rollup,
+        question.functions,
+        question.as_received,
+        to_us(state["refreshed_until"]),
+        frozenset(state["dirty_days"].tolist()),
     )
-    sample_size, comma = 0, b""
+
+
+def _finished(question: Question, parts: Iterator[Buckets], starts: Times | None) -> Iterator[Buckets]:
+    """Put buckets on the grid where one is asked for, then keep the newest `limit`; reads no further than those."""
+    if starts is not None:
+        max_gap_us = None if question.max_gap is None else to_us(from_us(0) + question.max_gap.length)
+        parts = iter((on_grid(list(parts), len(question.functions), starts, question.fill or Fill.NULL, max_gap_us),))
+    left = question.limit
     for part in parts:
+        if left is None:
+            yield part
+        else:
+            yield part[:left]
+            left -= len(part)
+            if left <= 0:
+                return
+
+
+def _members(pool: Pool, question: Question, component: Component, parts: Iterator[Buckets]) -> Iterator[bytes]:
+    """Yield the members of a series without the braces around them."""
+    names = {"sensor_id": component.sensor_id, "sensor_key": component.key, "component_id": component.id}
+    yield to_json(names)[1:-1] + b',"readings":['
+    interval_s = _interval_s(pool, question, component) if question.coverage else None
+    sample_size, comma = 0, b""
+    for part in chain.from_iterable(map(_pieces, parts)):
         sample_size += int(part.n.sum())
-        rows = list(zip(*_columns(question, component, part), strict=True))
-        if rows:
-            yield comma + to_json(rows, microseconds=True)[1:-1]
-            comma = b","
+        rows = list(zip(*_columns(question, interval_s, part), strict=True))
+        yield comma + to_json(rows, microseconds=True)[1:-1]
+        comma = b","
     yield b'],"sample_size":%d' % sample_size
 
 
-def _columns(question: Question, component: Component, part: Buckets) -> Iterator[list[Any]]:
+def _pieces(part: Buckets) -> Iterator[Buckets]:
+    for start in range(0, len(part), _ROWS_A_PIECE):
+        yield part[start : start + _ROWS_A_PIECE]
+
+
+def _columns(question: Question, interval_s: float | None, part: Buckets) -> Iterator[list[Any]]:
     yield local_times(question, part.time)
     for function, column in zip(question.functions, part.columns, strict=True):
         # a count is a whole number, and null where a filled grid has none
@@ -71,16 +109,30 @@ def _columns(question: Question, component: Component, part: Buckets) -> Iterato
         yield (column.astype(np.int64) if whole else column).tolist()
     if question.coverage:
         yield part.n.astype(np.int64).tolist()
-        yield _expected(question, component, part)
+        yield _expected(question, interval_s, part.time)
 
 
-def _expected(question: Question, component: Component, part: Buckets) -> list[float | None]:
-    if question.rollup is None or not component.interval_s or not len(part.time):
-        return [None] * len(part.time)
-    edges = question.rollup.edges(int(part.time[-1]), int(part.time[0]))
-    lengths = edges[np.searchsorted(edges, part.time) + 1] - part.time
-    expected: list[float | None] = np.maximum(1, np.round(lengths / (component.interval_s * 1e6))).astype(int).tolist()
+def _expected(question: Question, interval_s: float | None, starts: Times) -> list[float | None]:
+    """Return how many readings each bucket should hold, of that part of it which was asked for."""
+    if question.rollup is None or not interval_s:
+        return [None] * len(starts)
+    edges = question.rollup.edges(int(starts[-1]), int(starts[0]))
+    ends = np.minimum(edges[np.searchsorted(edges, starts) + 1], question.end_us)
+    lengths: Floats = (ends - np.maximum(starts, question.start_us)) / (interval_s * 1e6)
+    expected: list[float | None] = np.maximum(1, np.round(lengths)).astype(int).tolist()
     return expected
+
+
+def _interval_s(pool: Pool, question: Question, component: Component) -> float | None:
+    with pool.connection() as conn:
+        interval_s: float | None = queries.reading_interval(
+            conn,
+            device_id=question.device_id,
+            sensor_id=component.sensor_id,
+            start=from_us(question.start_us),
+            before=from_us(question.end_us),
+        )
+    return interval_s
 
 
 def local_times(question: Question, times: Times) -> list[datetime]:
@@ -89,53 +141,3 @@ def local_times(question: Question, times: Times) -> list[datetime]:
     if not question.localtimes:
         return naive
     return [time.replace(tzinfo=UTC).astimezone(question.zone) for time in naive]
-
-
-def _grid(question: Question) -> Times | None:
-    """Return the buckets that must all be there, or None where only those with readings are."""
-    if question.rollup is None:
-        return None
-    padded = question.all_intervals and question.rollup.duration.length.total_seconds() * 1e6 >= _SHORTEST_PADDED_US
-    if question.fill is None and not padded:
-        return None
-    return grid(question.rollup, question.start_us, question.end_us)
-
-
-def _buckets(
-    pool: Pool, question: Question, component: Component, dirty_days: frozenset[int], starts: Times | None
-) -> Iterator[Buckets]:
-    if component.sensor_id is None or component.latest_time is None or component.first_time is None:
-        parts: Iterator[Buckets] = iter(())
-    else:
-        # Clients ask for 25 years of a device made last spring: plan for the days there are.
-        first_day = to_us(component.first_time) // DAY_US * DAY_US
-        last_day = to_us(component.latest_time) // DAY_US * DAY_US
-        series = Series(
-            question.device_id,
-            component.sensor_id,
-            max(question.start_us, first_day),
-            min(question.end_us, last_day + DAY_US),
-            question.rollup,
-            question.functions,
-            question.as_received,
-            dirty_days,
-        )
-        parts = read_buckets(pool, series)
-    if starts is None or question.rollup is None:
-        return parts
-    max_gap_us = None if question.max_gap is None else int(question.max_gap.length.total_seconds() * 1e6)
-    whole = on_grid(list(parts), len(question.functions), starts, question.fill or Fill.NULL, max_gap_us)
-    return iter((whole,))
-
-
-def _limited(parts: Iterator[Buckets], limit: int | None) -> Iterator[Buckets]:
-    """Pass the newest `limit` buckets on, and read no further."""
-    left = limit
-    for part in parts:
-        if left is None:
-            yield part
-        else:
-            yield Buckets(part.time[:left], [column[:left] for column in part.columns], part.n[:left])
-            left -= len(part.time)
-            if left <= 0:
-                return

@@ -1,6 +1,8 @@
 """What a client may ask of history: the query parameters, read leniently and checked strictly."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -9,22 +11,29 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.history.fill import Fill
 from app.history.functions import FUNCTIONS, Function
-from app.history.rollup import MICROSECOND, Duration, Rollup, to_us
+from app.history.rollup import MICROSECOND, Duration, Rollup
 from app.schemas.base import Request
-from ingestor.times import parse_time
+from ingestor.times import parse_time, to_us
 
 LONGEST_QUANTILE_RANGE = timedelta(days=92)  # quantiles need every reading: a kit's 132,000 a component
 _LARGEST_ID = 2**31 - 1
+_LATEST_US = to_us(datetime(2200, 1, 1, tzinfo=UTC))
 
 
 class TimeField(fields.Field[datetime]):
-    """A time in any of the forms that clients send; see ingestor.times."""
+    """A time in any of the forms that clients send, without a zone in that of `tz`; see ingestor.times."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        name = data.get("tz")
         try:
-            return parse_time(value)
+            return parse_time(value, ZoneInfo(name) if name in _zones() else UTC)
         except ValueError as error:
             raise ValidationError(str(error)) from None
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # looks into a thousand files
 
 
 class DurationField(fields.Field[Duration]):
@@ -42,7 +51,7 @@ class FunctionsField(fields.Field[list[Function]]):
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> list[Function]:
         try:
-            return [Function.parse(name) for name in value.split(",")]
+            return [Function.parse(name) for name in dict.fromkeys(value.split(","))]
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
@@ -51,7 +60,7 @@ class ZoneField(fields.Field[ZoneInfo]):
     """A time zone by its name in the IANA database."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
-        if value not in available_timezones():
+        if value not in _zones():
             raise ValidationError(f"{value[:40]!r} is no time zone: send a name such as Europe/Madrid")
         try:
             return ZoneInfo(value)
@@ -70,7 +79,7 @@ class ListField(fields.Field[list[str]]):
     """Values separated by commas."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return list(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
 class HistoryQuery(Request):
@@ -127,10 +136,16 @@ class HistoryQuery(Request):
         if not data.get("sensor_id") and not data.get("sensor_key"):
             raise ValidationError("is missing: send sensor_id or sensor_key", "sensor_id")
         for sensor_id in data.get("sensor_id", []):
-            if not (sensor_id.isascii() and sensor_id.isdecimal() and int(sensor_id) <= _LARGEST_ID):
-                raise ValidationError(f"{sensor_id[:40]!r} is no sensor id", "sensor_id")
-        if any("\0" in key for key in data.get("sensor_key", [])):
-            raise ValidationError("holds a NUL character", "sensor_key")
+            if not (re.fullmatch(r"\d{1,10}", sensor_id, re.ASCII) and int(sensor_id) <= _LARGEST_ID):
+                raise ValidationError(f"{sensor_id[:40]!r} is no sensor id: send a number, as in 55", "sensor_id")
+        start, end = data.get("start"), data.get("end")
+        if start is not None and end is not None and start > end:
+            raise ValidationError(f"{start:%Y-%m-%dT%H:%M:%SZ} is after `to`, {end:%Y-%m-%dT%H:%M:%SZ}", "from")
+
+
+def _within_time(us: int) -> int:
+    """Bring a client's idea of the first and the last of times to where calendars work and readings can be."""
+    return min(max(us, 0), _LATEST_US)
 
 
 class Question(NamedTuple):
@@ -154,12 +169,11 @@ class Question(NamedTuple):
     def of(cls, device_id: int, query: dict[str, Any], now: datetime) -> "Question":
         """Resolve a loaded HistoryQuery at a time."""
         rollup = Rollup(query["rollup"], query["tz"]) if query["rollup"].count else None
-        # `to` is inclusive: clients cut it to last_reading_at, and want that reading
-        end_us = to_us(query["end"] or now.replace(microsecond=0)) + 1
+        end_us = _within_time(to_us(query["end"] or now.replace(microsecond=0)))
         if query["start"] is not None:
-            start_us = to_us(query["start"])
+            start_us = _within_time(to_us(query["start"]))
         else:
-            start_us = end_us - 1 - query["relative"].length // MICROSECOND
+            start_us = _within_time(end_us - query["relative"].length // MICROSECOND)
             if rollup is not None:
                 start_us = int(rollup.edges(start_us, start_us)[0])  # whole buckets, where nobody said otherwise
         return cls(
@@ -167,7 +181,8 @@ class Question(NamedTuple):
             rollup,
             query["function"] if rollup else [FUNCTIONS["last"]],
             start_us,
-            end_us,
+            # `to` is inclusive: clients cut it to last_reading_at, and want that reading
+            max(start_us, end_us + 1),
             query["tz"],
             query["localtimes"],
             query["raw"],

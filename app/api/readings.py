@@ -3,24 +3,29 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from flask import Response, request
 from flask_smorest import Blueprint
 
-from app.api.history_body import Component, columns_of, local_times, series_body
+from app.api.history_body import Component, columns_of, history_body, local_times
 from app.api.history_query import LONGEST_QUANTILE_RANGE, HistoryQuery, Question
-from app.api.respond import to_json
 from app.database import connection, pool
-from app.errors import invalid, not_found, refuse
-from app.history.fill import TooManyBucketsError
-from app.history.rollup import MICROSECOND, from_us, to_us
-from app.policy import may_read
+from app.errors import invalid, not_found
+from app.history.fill import TooManyBucketsError, grid
+from app.history.rollup import MICROSECOND
+from app.policy import require_readable
 from app.schemas.readings import History
+from ingestor.times import from_us, to_us
 from sql import DictConnection, Row, queries
+from sql.arrays import Times
 
 blueprint = Blueprint("readings", __name__, description="Readings")
+
+_SHORTEST_PADDED_US = 600 * 1_000_000  # all_intervals counts from ten minutes up, as on the platform it comes from
+_LONGEST_WHOLE = 1_000_000  # bytes; a longer answer is sent while it is read
 
 
 @blueprint.get("/devices/<int:device_id>/readings")
@@ -37,9 +42,7 @@ def history(query: dict[str, Any], device_id: int) -> Response:
     Below a day buckets are aligned in UTC; days, weeks (from Monday), months and years are those of `tz`. The answer
     holds every reading whose write was confirmed before `complete_as_of`, however late it came.
     """
-    device = readable_device(device_id)
     question = Question.of(device_id, query, datetime.now(UTC))
-    _check(question)
     with connection() as conn:
         state = queries.history_state(
             conn,
@@ -47,15 +50,14 @@ def history(query: dict[str, Any], device_id: int) -> Response:
             first_day=from_us(question.start_us).date(),
             last_day=from_us(question.end_us).date(),
         )
+        if state is None or state["archived_at"] is not None:
+            not_found("device", device_id)
+        require_readable(state)
+        _check(question)
         etag = _etag(question, state)
         if request.if_none_match.contains_weak(etag):
-            return _cacheable(Response(status=304), etag, device)
-        components = [_component(conn, question, name) for name in _names(query)]
-    try:
-        dirty_days = frozenset(state["dirty_days"].tolist())
-        series = [series_body(pool(), question, component, dirty_days) for component in components]
-    except TooManyBucketsError as error:
-        invalid(422, rollup=str(error))
+            return _cacheable(Response(status=304), etag, state)
+        components = _components(conn, device_id, query)
     about = {
         "device_id": device_id,
         "rollup": str(query["rollup"]),
@@ -64,51 +66,44 @@ def history(query: dict[str, Any], device_id: int) -> Response:
         "complete_as_of": state["complete_as_of"],
     }
     about["from"], about["to"] = local_times(question, np.array([question.start_us, question.end_us - 1]))
-    return _cacheable(Response(_body(to_json(about), series), mimetype="application/json"), etag, device)
-
-
-def readable_device(device_id: int) -> Row:
-    """Return a device whose readings the asking user may see; answer 404 or 403 for others."""
-    with connection() as conn:
-        device: Row | None = queries.device_readable(conn, id=device_id)
-    if device is None:
-        not_found("device", device_id)
-    if not may_read(device):
-        refuse(403, f"device {device_id} is private")
-    return device
+    body = history_body(pool(), question, about, components, state, _grid(question))
+    return _cacheable(_streamed(body), etag, state)
 
 
 def _check(question: Question) -> None:
-    if question.start_us >= question.end_us:
-        start, end = from_us(question.start_us), from_us(question.end_us)
-        invalid(400, **{"from": f"{start:%Y-%m-%dT%H:%M:%SZ} is after `to`, {end:%Y-%m-%dT%H:%M:%SZ}"})
     quantile = next((function.name for function in question.functions if function.quantile is not None), None)
     if quantile and (question.end_us - question.start_us) * MICROSECOND > LONGEST_QUANTILE_RANGE:
         days = LONGEST_QUANTILE_RANGE.days
         invalid(422, function=f"{quantile} needs every reading, so at most {days} days are answered: ask for fewer")
 
 
-def _names(query: dict[str, Any]) -> list[int | str]:
-    """Return the components asked for: keys where there are some, as on the platform whose wire this is, else ids."""
-    return query.get("sensor_key") or [int(sensor_id) for sensor_id in query["sensor_id"]]
+def _padded(question: Question) -> bool:
+    """Whether empty buckets are asked for."""
+    if question.rollup is None:
+        return False
+    long_enough = question.rollup.duration.length // MICROSECOND >= _SHORTEST_PADDED_US
+    return question.fill is not None or (question.all_intervals and long_enough)
 
 
-def _component(conn: DictConnection, question: Question, name: int | str) -> Component:
-    if isinstance(name, int):
-        row = queries.component_by_sensor(conn, device_id=question.device_id, sensor_id=name)
-    else:
-        row = queries.component_by_key(conn, device_id=question.device_id, key=name)
-    if row is None:
-        return Component(None, name if isinstance(name, int) else None, None if isinstance(name, int) else name)
-    where = {"device_id": question.device_id, "sensor_id": row["sensor_id"]}
-    return Component(
-        row["id"],
-        row["sensor_id"],
-        row["key"],
-        queries.first_time(conn, **where),
-        row["latest_time"],
-        queries.reading_interval(conn, **where) if question.coverage else None,
-    )
+def _grid(question: Question) -> Times | None:
+    """Return the buckets that must all be there, or None where only those with readings are."""
+    if question.rollup is None or not _padded(question):
+        return None
+    try:
+        return grid(question.rollup, question.start_us, question.end_us)
+    except TooManyBucketsError as error:
+        invalid(422, rollup=str(error))
+
+
+def _components(conn: DictConnection, device_id: int, query: dict[str, Any]) -> list[Component]:
+    """Return what is asked for, in that order: keys where there are some, as on the platform whose wire this is."""
+    keys: list[str] = query.get("sensor_key", [])
+    ids = [] if keys else [int(sensor_id) for sensor_id in query["sensor_id"]]
+    rows = queries.history_components(conn, device_id=device_id, sensor_ids=np.array(ids, np.int32), keys=keys)
+    found = {row["key"] if keys else row["sensor_id"]: Component(**row) for row in rows}
+    if keys:
+        return [found.get(key) or Component(None, None, key) for key in keys]
+    return [found.get(sensor_id) or Component(None, sensor_id, None) for sensor_id in ids]
 
 
 def _etag(question: Question, state: Row) -> str:
@@ -118,7 +113,8 @@ def _etag(question: Question, state: Row) -> str:
     """
     closed = question.end_us <= to_us(state["horizon"])
     version = state["late_version"] if closed else state["data_version"]
-    asked = (sorted(request.args.items(multi=True)), question.start_us if closed else 0, closed, version)
+    moving_end = question.end_us if _padded(question) or question.coverage else None
+    asked = (sorted(request.args.items(multi=True)), question.start_us, moving_end, closed, version)
     return blake2b(repr(asked).encode(), digest_size=12).hexdigest()
 
 
@@ -130,13 +126,11 @@ def _cacheable(answer: Response, etag: str, device: Row) -> Response:
     return answer
 
 
-def _body(about: bytes, series: list[Iterator[bytes]]) -> Iterator[bytes]:
-    yield about[:-1] + b","
-    if len(series) == 1:
-        yield from series[0]
-    else:
-        for number, members in enumerate(series):
-            yield b"},{" if number else b'"series":[{'
-            yield from members
-        yield b"}]"
-    yield b"}"
+def _streamed(pieces: Iterator[bytes]) -> Response:
+    """Answer a short answer whole, so that what fails, fails with a status; a long one piece by piece."""
+    begun = bytearray()
+    for piece in pieces:
+        begun += piece
+        if len(begun) > _LONGEST_WHOLE:
+            return Response(chain((bytes(begun),), pieces), mimetype="application/json")
+    return Response(bytes(begun), mimetype="application/json")

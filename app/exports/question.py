@@ -7,7 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.history.functions import FUNCTIONS, Function
-from app.history.rollup import Duration, Rollup, to_us
+from app.history.rollup import Duration, Rollup
+from ingestor.times import to_us
 
 LAYOUTS, FORMATS, VALUES = ("wide", "long"), ("csv", "parquet"), ("value", "raw", "both")
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.exports.question import Question
-from app.history.read import Series, read_buckets
-from app.history.rollup import MICROSECOND, Rollup, from_us, to_us
+from app.history.read import Buckets, Selection, read_series
+from app.history.rollup import MICROSECOND, Rollup
+from ingestor.times import from_us, to_us
 from sql import Pool, Row, queries
 from sql.arrays import Floats, Times
 
@@ -119,24 +120,23 @@ def _buckets(
             state = queries.history_state(
                 conn, device_id=device_id, first_day=from_us(start_us).date(), last_day=from_us(end_us).date()
             )
-        dirty_days = frozenset(state["dirty_days"].tolist())
+        refreshed_us, dirty_days = to_us(state["refreshed_until"]), frozenset(state["dirty_days"].tolist())
         parts: list[Part] = []
-        for sensor_id in sensor_ids:
-            for raw in question.sides:
-                where = Series(device_id, sensor_id, start_us, end_us, rollup, question.functions, raw, dirty_days)
-                parts += _series(pool, where, question.kinds_of(raw))
+        for raw in question.sides:
+            where = Selection(device_id, start_us, end_us, rollup, question.functions, raw, refreshed_us, dirty_days)
+            for sensor_id, buckets in zip(sensor_ids, read_series(pool, where, sensor_ids), strict=True):
+                parts += _parts(sensor_id, list(buckets), question.kinds_of(raw))
         if parts:
             yield _joined(end_us, sensor_ids, question.kinds, parts)
         start_us = end_us
 
 
-def _series(pool: Pool, series: Series, kinds: Sequence[str]) -> Iterator[Part]:
-    buckets = list(read_buckets(pool, series))
+def _parts(sensor_id: int, buckets: Sequence[Buckets], kinds: Sequence[str]) -> Iterator[Part]:
     if buckets:
         times = np.concatenate([part.time for part in buckets])[::-1]
         for number, kind in enumerate(kinds):
             column = np.concatenate([part.columns[number] for part in buckets])[::-1]
-            yield Part(series.sensor_id, kind, times, column)
+            yield Part(sensor_id, kind, times, column)
 
 
 def _joined(end_us: int, sensor_ids: Sequence[int], kinds: Sequence[str], parts: Iterable[Part]) -> Slice:

@@ -9,7 +9,7 @@ from app.history.rollup import Duration, Rollup
 from sql.arrays import Floats, Times
 
 MOST_BUCKETS = 200_000
-_LADDER = ("1m", "5m", "15m", "1h", "6h", "1d", "1w", "1M", "1y")
+_LADDER = ("1s", "10s", "1m", "5m", "15m", "1h", "6h", "1d", "1w", "1M", "1y")
 
 
 class Fill(StrEnum):
@@ -26,6 +26,8 @@ class TooManyBucketsError(ValueError):
 
 def grid(rollup: Rollup, start_us: int, end_us: int) -> Times:
     """Return the starts of all buckets that touch start <= time < end, ascending. Raises TooManyBucketsError."""
+    if start_us >= end_us:
+        return np.empty(0, np.int64)
     buckets = rollup.buckets_between(start_us, end_us)
     if buckets > MOST_BUCKETS:
         fitting = next(

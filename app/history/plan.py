@@ -25,6 +25,7 @@ AGGREGATES = (
     Source("1h", 3600 * SECOND_US, 800 * DAY_US),
     Source("15m", 900 * SECOND_US, 200 * DAY_US),
 )
+_READINGS_APART_US = 10 * SECOND_US  # where we must guess how many there are: kits send once a minute, some more often
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Segment:
     source: Source
     start_us: int
     end_us: int
+
+    @property
+    def rows(self) -> int:
+        """About how many rows of a component it holds, at most."""
+        return (self.end_us - self.start_us) // max(self.source.width_us, _READINGS_APART_US) + 1
 
 
 def coarsest_source(rollup: Rollup, edges: Times | None) -> Source:
@@ -48,14 +54,14 @@ def coarsest_source(rollup: Rollup, edges: Times | None) -> Source:
     return RAW
 
 
-def plan(source: Source, start_us: int, end_us: int, dirty_days: Iterable[int]) -> list[Segment]:
+def plan(source: Source, start_us: int, end_us: int, refreshed_us: int, dirty_days: Iterable[int]) -> list[Segment]:
     """Cover [start, end) with segments, newest first.
 
-    Buckets of the source that reach beyond the range, and days (counted from 1970 UTC) written since they were last
-    refreshed, are read from the raw datapoints.
+    Buckets of the source that reach beyond the range or beyond `refreshed_us`, up to where aggregates are complete, and
+    days (counted from 1970 UTC) written since they were last refreshed, are read from the raw datapoints.
     """
     inner_start = -(-start_us // source.width_us) * source.width_us
-    inner_end = end_us // source.width_us * source.width_us
+    inner_end = min(end_us, refreshed_us) // source.width_us * source.width_us
     if source is RAW or inner_start >= inner_end:
         return _windows(Segment(RAW, start_us, end_us))
     runs = [Segment(RAW, inner_end, end_us)]

@@ -1,8 +1,8 @@
-"""Read one series of a component from the database, bucket by bucket, newest first, in flat memory."""
+"""Read the series of a device's components from the database, bucket by bucket, newest first, in flat memory."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,26 +10,27 @@ import numpy as np
 from app.history.functions import Function
 from app.history.moments import Moments, quantiles
 from app.history.plan import RAW, Segment, coarsest_source, plan
-from app.history.rollup import Rollup, from_us
-from sql import DictConnection, Pool, queries
+from app.history.rollup import Rollup
+from ingestor.times import from_us
+from sql import Pool, queries
 from sql.arrays import Floats, Times
 
-# A range is cut to the readings there are before it is planned: clients ask for 25 years of a device made last spring.
-_NO_TIMES: Times = np.empty(0, np.int64)
+LARGEST_IN_BUCKETS = 1e100  # as in the aggregates: the squares of what is larger are beyond a double
+MOST_ROWS_TOGETHER = 400_000  # of several components: some 30 MB
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """What to read: the readings of a component with start <= time < end (microseconds) as buckets, or as they are."""
+class Selection:
+    """What to read of a device: readings with start <= time < end (microseconds) as buckets, or as they are."""
 
     device_id: int
-    sensor_id: int
     start_us: int
     end_us: int
     rollup: Rollup | None  # None: no buckets
     functions: Sequence[Function]
     as_received: bool  # raw instead of processed values
-    dirty_days: frozenset[int]
+    refreshed_us: int  # aggregates are complete up to here,
+    dirty_days: frozenset[int]  # these days (from 1970 UTC) excepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,89 +41,110 @@ class Buckets:
     columns: list[Floats]
     n: Floats
 
+    def __len__(self) -> int:
+        return len(self.time)
 
-def read_buckets(pool: Pool, series: Series) -> Iterator[Buckets]:
-    """Yield the buckets that hold readings; a connection is taken for each segment, not for as long as one reads."""
-    edges = None
-    source = RAW
-    if series.rollup is not None and series.start_us < series.end_us:
-        if series.rollup.step_us is None:
-            edges = series.rollup.edges(series.start_us, series.end_us - 1)
-        if not series.as_received and all(function.mergeable for function in series.functions):
-            source = coarsest_source(series.rollup, edges)
-    readings = _Readings(series, edges)
-    for segment in plan(source, series.start_us, series.end_us, series.dirty_days):
-        with pool.connection() as conn:
-            moments = _read_segment(conn, series, segment)
-        if moments is not None:
-            yield from readings.feed(moments)
-    yield from readings.finish()
+    def __getitem__(self, part: slice) -> "Buckets":
+        return Buckets(self.time[part], [column[part] for column in self.columns], self.n[part])
 
 
-class _Readings:
-    """Gathers moments into buckets; holds back the oldest, which the next segment may continue."""
+def read_series(pool: Pool, selection: Selection, sensor_ids: Sequence[int]) -> Iterator[Iterator[Buckets]]:
+    """Yield for each sensor, in their order, the buckets that hold readings.
 
-    def __init__(self, series: Series, edges: Times | None) -> None:
-        self._series = series
-        self._edges = edges
-        self._held: Moments | None = None
-        self._mergeable = all(function.mergeable for function in series.functions)
+    Components are read together as far as memory allows, else one after the other. A connection is taken for each
+    segment, not for as long as the answer takes. Use up each series before the next.
+    """
+    segments, edges = _planned(selection)
+    together = max(1, MOST_ROWS_TOGETHER // max(1, sum(segment.rows for segment in segments)))
+    for number in range(0, len(sensor_ids), together):
+        group = sensor_ids[number : number + together]
+        parts = (_read_segment(pool, selection, segment, group) for segment in segments)
+        if len(group) == 1:
+            yield _buckets(selection, edges, (part[group[0]] for part in parts if group[0] in part))
+        else:
+            held = list(parts)
+            for sensor_id in group:
+                yield _buckets(selection, edges, (part[sensor_id] for part in held if sensor_id in part))
 
-    def feed(self, moments: Moments) -> Iterator[Buckets]:
-        if self._series.rollup is None:
-            yield self._buckets(moments, moments.time)
-            return
-        if self._held is not None:
-            moments = Moments.concatenate(self._held, moments)
-        keys = self._keys(moments.time)
+
+def _planned(selection: Selection) -> tuple[list[Segment], Times | None]:
+    """Return the segments to read, and the edges of the buckets where their distance varies."""
+    if selection.start_us >= selection.end_us:
+        return [], None
+    source, edges, rollup = RAW, None, selection.rollup
+    if rollup is not None:
+        if rollup.step_us is None:
+            edges = rollup.edges(selection.start_us, selection.end_us - 1)
+        if not selection.as_received and _mergeable(selection):
+            source = coarsest_source(rollup, edges)
+    bounds = selection.start_us, selection.end_us, selection.refreshed_us
+    return plan(source, *bounds, selection.dirty_days), edges
+
+
+def _mergeable(selection: Selection) -> bool:
+    return all(function.mergeable for function in selection.functions)
+
+
+def _buckets(selection: Selection, edges: Times | None, parts: Iterable[Moments]) -> Iterator[Buckets]:
+    """Gather moments into buckets; the oldest is held back, since the next part may continue it."""
+    if selection.rollup is None:
+        for moments in parts:
+            yield Buckets(moments.time, [moments.last], moments.n)
+        return
+    held: Moments | None = None
+    for part in parts:
+        moments = part if held is None else Moments.concatenate(held, part)
+        keys = _keys(selection.rollup, edges, moments.time)
         # keys fall: those above the last one are complete
         complete = int(np.searchsorted(-keys, -keys[-1]))
         if complete:
-            yield self._buckets(moments[:complete], keys[:complete])
+            yield _answered(selection, moments[:complete], keys[:complete])
         held = moments[complete:]
-        self._held = held.grouped(keys[complete:]) if self._mergeable else held
-
-    def finish(self) -> Iterator[Buckets]:
-        if self._held is not None:
-            yield self._buckets(self._held, self._keys(self._held.time))
-
-    def _keys(self, times: Times) -> Times:
-        rollup = self._series.rollup
-        step = rollup.step_us if rollup else None
-        if step is not None:
-            return times // step * step
-        edges = self._edges if self._edges is not None else _NO_TIMES
-        keys: Times = edges[np.searchsorted(edges, times, side="right") - 1]
-        return keys
-
-    def _buckets(self, moments: Moments, keys: Times) -> Buckets:
-        grouped = moments.grouped(keys)
-        columns = [
-            function.of(grouped) if function.quantile is None else quantiles(keys, moments.first, function.quantile)
-            for function in self._series.functions
-        ]
-        return Buckets(grouped.time, columns, grouped.n)
+        if _mergeable(selection):
+            held = held.grouped(keys[complete:])
+    if held is not None:
+        yield _answered(selection, held, _keys(selection.rollup, edges, held.time))
 
 
-def _read_segment(conn: DictConnection, series: Series, segment: Segment) -> Moments | None:
+def _keys(rollup: Rollup, edges: Times | None, times: Times) -> Times:
+    """Return the start of each time's bucket."""
+    if edges is None:
+        step = rollup.step_us or 1
+        return times // step * step
+    keys: Times = edges[np.searchsorted(edges, times, side="right") - 1]
+    return keys
+
+
+def _answered(selection: Selection, moments: Moments, keys: Times) -> Buckets:
+    grouped = moments.grouped(keys)
+    columns = [
+        function.of(grouped) if function.quantile is None else quantiles(keys, moments.last, function.quantile)
+        for function in selection.functions
+    ]
+    return Buckets(grouped.time, columns, grouped.n)
+
+
+def _read_segment(pool: Pool, selection: Selection, segment: Segment, sensor_ids: Sequence[int]) -> dict[int, Moments]:
+    """Return what each sensor has in a segment; sensors that have nothing are left out."""
     where: dict[str, Any] = {
-        "device_id": series.device_id,
-        "sensor_id": series.sensor_id,
+        "device_id": selection.device_id,
+        "sensor_ids": np.array(sensor_ids, np.int32),
         "start": from_us(segment.start_us),
         "before": from_us(segment.end_us),
     }
-    if segment.source is RAW:
-        row = queries.segment_raw(conn, **where, as_received=series.as_received)
-        return None if row["time"] is None else Moments.of_readings(row["time"], row["value"])
-    whole = any(function.needs_whole for function in series.functions)
-    row = getattr(queries, f"segment_{segment.source.name}")(conn, **where, whole=whole)
-    if row["time"] is None:
-        return None
-    unread = row["sum"]  # a column that no function looks at
-    return Moments(**{name: unread if column is None else column for name, column in row.items()})
+    with pool.connection() as conn:
+        if segment.source is RAW:
+            largest = LARGEST_IN_BUCKETS if selection.rollup else math.inf
+            rows = queries.segment_raw(conn, **where, as_received=selection.as_received, largest=largest)
+        else:
+            whole = any(function.needs_whole for function in selection.functions)
+            rows = getattr(queries, f"segment_{segment.source.name}")(conn, **where, whole=whole)
+    return {row.pop("sensor_id"): _moments(row) for row in rows}
 
 
-def first_time(conn: DictConnection, device_id: int, sensor_id: int) -> datetime | None:
-    """Return the time of a component's first reading, or None."""
-    time: datetime | None = queries.first_time(conn, device_id=device_id, sensor_id=sensor_id)
-    return time
+def _moments(columns: dict[str, Any]) -> Moments:
+    """Return a row's columns newest first."""
+    order = np.argsort(-columns["time"], kind="stable")  # timsort, which finds the runs that chunks are
+    unread = columns["time"]  # stands for a column that no function looks at
+    ordered = {name: (unread if column is None else column)[order] for name, column in columns.items()}
+    return Moments.of_readings(**ordered) if "value" in ordered else Moments(**ordered)

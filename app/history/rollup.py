@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ingestor.times import from_us, to_us
 from sql.arrays import Times
 
 MICROSECOND = timedelta(microseconds=1)
@@ -24,14 +25,6 @@ _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d|w|M|y)", re.ASCII)
 _DAYS = {"d": 1, "w": 7, "M": 30.4375, "y": 365.25}
 _LONGEST = timedelta(days=365.25 * 100)
 _MONDAY = date(1970, 1, 5).toordinal()
-
-
-def to_us(time: datetime) -> int:
-    return (time - EPOCH) // MICROSECOND
-
-
-def from_us(us: int) -> datetime:
-    return EPOCH + us * MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ def _do_slice(conn: DictConnection, redo: Row) -> Row | None:
             queries.touch_devices(
                 conn,
                 device_ids=device_ids[:1],
+                first_times=times[:1],
                 times=times[-1:],
                 lates=np.array([len(late_days) > 0], np.int32),
             )
