@@ -115,7 +115,22 @@ SELECT id FROM exports WHERE id = ANY(:ids::integer[]);
 
 -- name: exportable_devices(ids, viewer_id, viewer_is_admin)
 -- Those of these devices whose readings the viewer may take away.
-SELECT d.id, d.uuid, d.name, d.description, d.is_private, d.data_version, d.late_version, k.slug AS kit_slug, k.name AS kit_name, u.username AS owner_username
+SELECT
+    d.id,
+    d.uuid,
+    d.name,
+    d.description,
+    d.is_private,
+    d.data_version,
+    d.exposure,
+    d.elevation,
+    d.latitude,
+    d.longitude,
+    d.city,
+    d.country_code,
+    k.slug AS kit_slug,
+    k.name AS kit_name,
+    u.username AS owner_username
 FROM devices AS d
 JOIN users AS u ON u.id = d.owner_id
 LEFT JOIN kits AS k ON k.id = d.kit_id
@@ -145,17 +160,18 @@ CROSS JOIN LATERAL (
 ) AS e;
 
 -- name: datapoints_slice(device_id, sensor_ids, start, before, most, with_value, with_raw)
--- Datapoints of some components, a row of arrays each, oldest first; the arrays hold NaN for null, and are null where
--- they were not asked for. A component that has `most` datapoints may have more.
-SELECT s.sensor_id, d.time, d.value, d.raw
+-- Datapoints of some components, a row of arrays each, oldest first. In the arrays NaN stands for null, and 0 for no
+-- calibration; those that were not asked for are null. A component that has `most` datapoints may have more.
+SELECT s.sensor_id, d.time, d.value, d.raw, d.calibration_ids
 FROM unnest(:sensor_ids::integer[]) WITH ORDINALITY AS s (sensor_id, position)
 CROSS JOIN LATERAL (
     SELECT
         array_agg(time) AS time,
         array_agg(coalesce(value, 'NaN')) FILTER (WHERE :with_value) AS value,
-        array_agg(coalesce(raw, 'NaN')) FILTER (WHERE :with_raw) AS raw
+        array_agg(coalesce(raw, 'NaN')) FILTER (WHERE :with_raw) AS raw,
+        array_agg(coalesce(calibration_id, 0)) FILTER (WHERE :with_value) AS calibration_ids
     FROM (
-        SELECT time, value, raw
+        SELECT time, value, raw, calibration_id
         FROM datapoints
         WHERE device_id = :device_id AND sensor_id = s.sensor_id AND time >= :start AND time < :before
         ORDER BY time

@@ -14,6 +14,7 @@ from flask import Flask
 from mail_server import Mailbox
 from waiting import wait_for
 
+from app.exports.make import Made
 from app.jobs import exports as jobs
 from app.jobs.queue import open_queue
 from scripts.supervisor import Child, Service
@@ -150,15 +151,15 @@ def test_a_running_export_can_be_stopped(
     user: Caller, work: Work, device: dict[str, Any], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     export_id = ask(user, device)
-    build = jobs.build
+    make = jobs.make
 
-    def build_and_stop(*arguments: Any) -> int:
+    def make_and_stop(*arguments: Any) -> Made:
         path = f"/v0/exports/{export_id}"
         ended = user.post(f"{path}/cancel") if end == "cancel" else user.delete(path)
         assert ended.status_code in (200, 204)
-        return build(*arguments)
+        return make(*arguments)
 
-    monkeypatch.setattr(jobs, "build", build_and_stop)
+    monkeypatch.setattr(jobs, "make", make_and_stop)
     work()
 
     after = user.get(f"/v0/exports/{export_id}")

@@ -324,3 +324,73 @@ def test_libreoffice_opens_the_csv(user: Caller, work: Work, device: dict[str, A
 
     with zipfile.ZipFile(tmp_path / "export.xlsx") as workbook:
         assert workbook.read("xl/worksheets/sheet1.xml").count(b"<row ") == shown["rows"] + 1
+
+
+def test_an_experiment_is_exported_from_its_beginning_to_its_end(
+    user: Caller, work: Work, conn: DictConnection
+) -> None:
+    device = user.register_device()
+    store(conn, device["id"], TEMPERATURE, [(START + timedelta(hours=hour), hour, hour) for hour in range(5)])
+    span = {"starts_at": (START + timedelta(hours=1)).isoformat(), "ends_at": (START + timedelta(hours=3)).isoformat()}
+    made = user.post("/v0/experiments", {"name": "Heat", "device_ids": [device["id"]], **span})
+    assert made.status_code == 201, made.text
+
+    asked = user.post("/v0/exports", {"experiment_id": made.json["id"]})
+    work()
+
+    frame = load(user, user.get(asked.headers["Location"]).json)
+    assert frame[T_COLUMN].tolist() == [1, 2, 3]
+
+
+def test_devices_are_found_by_the_filters_of_their_list(
+    user: Caller, new_user: Callable[..., Caller], work: Work, conn: DictConnection
+) -> None:
+    name = f"Found {user.user['id']}"
+    public, private = user.register_device(name=name), user.register_device(name=name, is_private=True)
+    for device in (public, private):
+        store(conn, device["id"], TEMPERATURE, [(START, 1.0, 1.0)])
+
+    asked = new_user().post("/v0/exports", {"q": {"name_eq": name}})
+    own = user.post("/v0/exports", {"q": {"name_eq": name, "id_in": [public["id"], private["id"]]}})
+
+    assert asked.json["device_ids"] == [public["id"]]
+    assert own.json["device_ids"] == [public["id"], private["id"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "device_ids"),
+        ({"device_ids": [1], "experiment_id": 1}, "device_ids"),
+        ({"device_ids": []}, "device_ids"),
+        ({"q": {"name_is": "x"}}, "q"),
+        ({"q": {"name_eq": "nobody's"}}, "q"),
+        ({"device_ids": [1], "from": "2026-01-02", "to": "2026-01-01"}, "from"),
+        ({"device_ids": [1], "tz": "Mars/Olympus"}, "tz"),
+        ({"device_ids": [1], "rollup": "0h"}, "rollup"),
+        ({"device_ids": [1], "format": "xlsx"}, "format"),
+        ({"device_ids": [1], "sensors": [None]}, "sensors"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_by_field(user: Caller, body: dict[str, Any], field: str) -> None:
+    refused = user.post("/v0/exports", body)
+
+    assert refused.status_code == 422
+    assert [name.partition(".")[0] for name in refused.json["errors"]] == [field]
+
+
+def test_metadata_names_the_calibrations_that_made_the_values(user: Caller, work: Work, conn: DictConnection) -> None:
+    device = user.register_device()
+    store(conn, device["id"], TEMPERATURE, [(START + timedelta(hours=hour), hour, 2 * hour) for hour in range(3)])
+    calibration = conn.execute(
+        "INSERT INTO calibrations (sensor_id, device_id, valid_from, equation) "
+        "VALUES (%s, %s, %s, '2 * raw') RETURNING id",
+        (TEMPERATURE, device["id"], START),
+    ).fetchone()
+    assert calibration is not None
+    conn.execute("UPDATE datapoints SET calibration_id = %s WHERE device_id = %s", (calibration["id"], device["id"]))
+
+    about = json.loads(fetch(user, export(user, work, device["id"])["metadata_url"]))
+
+    (component,) = about["devices"][0]["components"]
+    assert [(c["id"], c["equation"]) for c in component["calibrations"]] == [(calibration["id"], "2 * raw")]

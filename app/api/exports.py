@@ -7,6 +7,7 @@ from flask import Response, current_app, url_for
 from flask_smorest import Blueprint
 from psycopg.types.json import Jsonb
 
+from app.api.chosen_devices import chosen_devices
 from app.api.download import BINARY, check_link, download
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
@@ -14,8 +15,9 @@ from app.auth import current_user, signed_in
 from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.exports.files import METADATA, path_of
+from app.exports.question import question_json
 from app.jobs.wake import wake_export
-from app.policy import owns, viewer
+from app.policy import owns
 from app.schemas.exports import CsvArchive, Export, NewExport
 from app.wire.exports import export_json
 from sql import DictConnection, Row, queries
@@ -41,18 +43,11 @@ def create(fields: dict[str, Any]) -> Response:
     """
     if fields["format"] == "parquet" and not _has_parquet():
         invalid(422, format="this server cannot write Parquet: its extra `parquet` is not installed")
-    question = {
-        "from": fields["start"] and fields["start"].isoformat(),
-        "to": fields["end"] and fields["end"].isoformat(),
-        "sensors": fields["sensors"],
-        "rollup": fields["rollup"] and str(fields["rollup"]),
-        "function": ",".join(function.name for function in fields["function"]),
-        "tz": str(fields["tz"]),
-        **{name: fields[name] for name in ("layout", "format", "values")},
-    }
     with connection() as conn:
-        export = _queue(conn, list(dict.fromkeys(fields["device_ids"])), question)
-    return _accepted(export)
+        export = _queue(conn, fields)
+    accepted = answer(_json(export), 202)
+    accepted.headers["Location"] = url_for(".show", export_id=export["id"])
+    return accepted
 
 
 @blueprint.get("/devices/<int:device_id>/readings/csv_archive")
@@ -63,23 +58,11 @@ def create(fields: dict[str, Any]) -> Response:
 @signed_in
 def csv_archive(device_id: int) -> Response:
     """Get everything a device has measured by mail, as CSV: an export with its defaults."""
-    fields = NewExport().load({"device_ids": [device_id]})
-    question = {
-        "from": None,
-        "to": None,
-        "sensors": [],
-        "rollup": None,
-        "function": "avg",
-        "tz": "UTC",
-        **{name: fields[name] for name in ("layout", "format", "values")},
-        "csv_archive": True,
-    }
     with connection() as conn:
         ago_s = queries.last_csv_archive(conn, owner_id=_user_id(), device_id=device_id)
         if ago_s is not None and ago_s < _CSV_ARCHIVE_EVERY_S:
             _too_many(int(_CSV_ARCHIVE_EVERY_S - ago_s) + 1, "you asked for this archive less than 15 minutes ago")
-        export = _queue(conn, [device_id], question)
-    wake_export("make", export["id"], export["attempt"])
+        export = _queue(conn, NewExport().load({"device_ids": [device_id]}), csv_archive=True)
     return answer(
         {
             "id": "ok",
@@ -157,22 +140,14 @@ def fetch(export_id: int, signature: str, filename: str) -> Response:
     return download(path_of(export, filename), filename)
 
 
-def _queue(conn: DictConnection, device_ids: list[int], question: dict[str, Any]) -> Row:
-    found = {row["id"] for row in queries.exportable_devices(conn, ids=device_ids, **viewer())}
-    for device_id in device_ids:
-        if device_id not in found:
-            not_found("device", device_id)
+def _queue(conn: DictConnection, fields: dict[str, Any], *, csv_archive: bool = False) -> Row:
+    device_ids = chosen_devices(conn, fields)
     if queries.count_unfinished_exports(conn, owner_id=_user_id()) >= _MOST_UNFINISHED:
         _too_many(60, f"{_MOST_UNFINISHED} of your exports wait or run: let one finish, or cancel one")
+    question = question_json(fields) | ({"csv_archive": True} if csv_archive else {})
     export: Row = queries.insert_export(conn, owner_id=_user_id(), device_ids=device_ids, question=Jsonb(question))
+    wake_export("run", export["id"], export["attempt"])
     return export
-
-
-def _accepted(export: Row) -> Response:
-    wake_export("make", export["id"], export["attempt"])
-    accepted = answer(_json(export), 202)
-    accepted.headers["Location"] = url_for(".show", export_id=export["id"])
-    return accepted
 
 
 def _has_parquet() -> bool:

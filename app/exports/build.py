@@ -23,6 +23,13 @@ class DataFile(Protocol):
     def write(self, device: Device, component: Component | None, times: Times, values: Matrix) -> None: ...
 
 
+class Built(NamedTuple):
+    """What there is to say of a file that is written."""
+
+    rows: int
+    calibration_ids: dict[tuple[int, int], set[int]]  # by device and sensor: the versions that made its values
+
+
 class _Series(NamedTuple):
     """What is read and written from its first to its last reading before anything else is."""
 
@@ -39,25 +46,28 @@ def build(
     columns: Sequence[Column],
     file: BinaryIO,
     progress: Callable[[float], None],
-) -> int:
-    """Write the file and return its number of rows; `progress` is told the share that is done, 0 to 1.
+) -> Built:
+    """Write the file; `progress` is told the share that is done, 0 to 1.
 
     The rows are sorted by device and time, in the long layout by device, sensor and time.
     """
     many = list(_series(devices, components, question))
+    calibration_ids: dict[tuple[int, int], set[int]] = {}
     with _open(file, question, columns, several=len(devices) > 1) as data:
         for number, series in enumerate(many):
             extent = extent_of(pool, series.device.id, series.sensor_ids, question)
             if extent is None:
                 continue
             for part in read_slices(pool, series.device.id, series.sensor_ids, extent, question):
+                for sensor_id, ids in part.calibration_ids.items():
+                    calibration_ids.setdefault((series.device.id, sensor_id), set()).update(ids)
                 values = part.values
                 if series.component is None:
                     values = _placed(values, series.sensor_ids, columns, question)
                 data.write(series.device, series.component, part.times, values)
                 share = (part.end_us - extent.start_us) / (extent.end_us - extent.start_us)
                 progress((number + share) / len(many))
-    return data.rows
+    return Built(data.rows, calibration_ids)
 
 
 def _open(file: BinaryIO, question: Question, columns: Sequence[Column], *, several: bool) -> DataFile:

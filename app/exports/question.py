@@ -29,7 +29,7 @@ class Question:
 
     @classmethod
     def of(cls, asked: dict[str, Any]) -> "Question":
-        """Read what exports.question holds, the JSON of schemas.exports.NewExport."""
+        """Read what question_json wrote."""
         zone = ZoneInfo(asked["tz"])
         start, end = ((asked[name] and to_us(datetime.fromisoformat(asked[name]))) for name in ("from", "to"))
         return cls(
@@ -59,3 +59,16 @@ class Question:
         if self.rollup is None:
             return ["raw" if raw else "value"]
         return [f"{function.name} raw" if raw else function.name for function in self.functions]
+
+
+def question_json(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of schemas.exports.NewExport as exports.question keeps them and Question.of reads them."""
+    return {
+        "from": fields["start"] and fields["start"].isoformat(),
+        "to": fields["end"] and fields["end"].isoformat(),
+        "sensors": fields["sensors"],
+        "rollup": fields["rollup"] and str(fields["rollup"]),
+        "function": ",".join(function.name for function in fields["function"]),
+        "tz": str(fields["tz"]),
+        **{name: fields[name] for name in ("layout", "format", "values")},
+    }

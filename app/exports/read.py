@@ -28,6 +28,7 @@ class Slice(NamedTuple):
     end_us: int  # everything before it has been read
     times: Times
     values: Matrix
+    calibration_ids: dict[int, set[int]]  # which versions made a sensor's values; of buckets it is not known
 
 
 class Part(NamedTuple):
@@ -94,7 +95,12 @@ def _datapoints(
             window_us = max(1, (end_us - start_us) // 4)
             continue
         if rows:
-            yield _joined(end_us, sensor_ids, question.kinds, _columns(rows, question.kinds))
+            calibration_ids = {
+                row["sensor_id"]: set(np.unique(row["calibration_ids"]).tolist()) - {0}
+                for row in rows
+                if row["calibration_ids"] is not None
+            }
+            yield _joined(end_us, sensor_ids, question.kinds, _columns(rows, question.kinds), calibration_ids)
         count = sum(len(row["time"]) for row in rows)
         factor = min(4.0, _TARGET / max(count, 1), _TARGET_S / max(seconds, 0.001))
         window_us = min(_LARGEST_WINDOW_US, max(1, int((end_us - start_us) * max(0.25, factor))))
@@ -127,7 +133,7 @@ def _buckets(
             for sensor_id, buckets in zip(sensor_ids, read_series(pool, where, sensor_ids), strict=True):
                 parts += _parts(sensor_id, list(buckets), question.kinds_of(raw))
         if parts:
-            yield _joined(end_us, sensor_ids, question.kinds, parts)
+            yield _joined(end_us, sensor_ids, question.kinds, parts, {})
         start_us = end_us
 
 
@@ -139,7 +145,13 @@ def _parts(sensor_id: int, buckets: Sequence[Buckets], kinds: Sequence[str]) -> 
             yield Part(sensor_id, kind, times, column)
 
 
-def _joined(end_us: int, sensor_ids: Sequence[int], kinds: Sequence[str], parts: Iterable[Part]) -> Slice:
+def _joined(
+    end_us: int,
+    sensor_ids: Sequence[int],
+    kinds: Sequence[str],
+    parts: Iterable[Part],
+    calibration_ids: dict[int, set[int]],
+) -> Slice:
     """Put the parts side by side: one row a time at which any of them has something."""
     parts = list(parts)
     times = parts[0].times
@@ -149,4 +161,4 @@ def _joined(end_us: int, sensor_ids: Sequence[int], kinds: Sequence[str], parts:
     for part in parts:
         rows = slice(None) if len(part.times) == len(times) else np.searchsorted(times, part.times)
         values[rows, sensor_ids.index(part.sensor_id) * len(kinds) + kinds.index(part.kind)] = part.column
-    return Slice(end_us, times, values)
+    return Slice(end_us, times, values, calibration_ids)

@@ -4,24 +4,21 @@ The table says what is to be done; Redis only wakes a worker up. `watch` wakes o
 what a lost queue, a killed worker or a mail server that was away has left.
 """
 
-import hashlib
+import io
 import logging
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 import psycopg
 
 from app.config import Config
-from app.exports.build import build
-from app.exports.columns import Component, Device, chosen, wide_columns
 from app.exports.files import METADATA, filename_of, path_of
 from app.exports.links import link
-from app.exports.metadata import metadata, title
-from app.exports.question import Question
+from app.exports.make import NothingError, make
+from app.exports.metadata import title
 from app.exports.storage import Storage
 from app.jobs.wake import wake_export
 from app.mail import send_later
@@ -54,12 +51,12 @@ def watch() -> None:
     with connect(Config.from_env().database_url) as conn:
         exports, mails = queries.due_exports(conn), queries.due_export_mails(conn)
     for export in exports:
-        wake_export("make", export["id"], export["attempt"])
+        wake_export("run", export["id"], export["attempt"])
     for export in mails:
         wake_export("mail", export["id"], export["mail_attempt"])
 
 
-def make(export_id: int) -> None:
+def run(export_id: int) -> None:
     """Make one export, if it is due and its owner has no other running; then wake up what is due next."""
     config = Config.from_env()
     with open_pool(config.database_url, max_size=2, timeout=30) as pool:
@@ -104,50 +101,29 @@ def _reason(error: Exception) -> str:
 
 
 def _make(config: Config, pool: Pool, export: Row) -> None:
-    question = Question.of(export["question"])
-    complete_as_of = datetime.now(UTC)
     with pool.connection() as conn:
-        device_rows = _devices(conn, export)
-        rows = queries.exportable_components(conn, device_ids=export["device_ids"])
-    components = chosen([Component.of(row) for row in rows], question)
-    if not components:
-        raise CannotError("none of these devices has a component that was asked for")
-    columns = wide_columns(components, question)
-    devices = [Device(row["id"], row["name"]) for row in device_rows]
+        devices = _devices(conn, export)
+    filename = filename_of(export, devices)
+    say = _saying(pool, export)
+    storage = Storage(config.storage_url)
     # Without a name in the file system, so that a killed worker leaves nothing behind.
     with tempfile.TemporaryFile() as file:
-        say = _saying(pool, export)
-        row_count = build(pool, question, devices, components, columns, file, say)
-        size, sha256 = file.tell(), _sha256(file)
-        filename = filename_of(export, device_rows)
-        about = metadata(
-            export=export,
-            filename=filename,
-            rows=row_count,
-            size=size,
-            sha256=sha256,
-            complete_as_of=complete_as_of,
-            devices=device_rows,
-            components=components,
-            columns=columns,
-            public_url=config.public_url,
-            licence=config.data_licence,
-        )
+        try:
+            made = make(config, pool, export["question"], devices, filename, file, say)
+        except NothingError as error:
+            raise CannotError(str(error)) from None
         say(1.0, lease_s=_STORE_LEASE_S)
-        storage = Storage(config.storage_url)
         storage.put(path_of(export, filename), file)
-    with tempfile.TemporaryFile() as file:
-        file.write(orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
-        storage.put(path_of(export, METADATA), file)
+    storage.put(path_of(export, METADATA), io.BytesIO(orjson.dumps(made.metadata, option=orjson.OPT_INDENT_2)))
     with pool.connection() as conn:
         finished = queries.finish_export(
             conn,
             id=export["id"],
             attempt=export["attempt"],
             filename=filename,
-            rows=row_count,
-            bytes=size,
-            sha256=sha256,
+            rows=made.rows,
+            bytes=made.bytes,
+            sha256=made.sha256,
             kept_s=KEPT_S,
         )
     if not finished:
@@ -185,11 +161,6 @@ def _saying(pool: Pool, export: Row) -> Callable[..., None]:
             raise GoneError
 
     return say
-
-
-def _sha256(file: BinaryIO) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def mail(export_id: int) -> None:

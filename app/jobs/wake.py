@@ -14,7 +14,7 @@ _LONGEST_S = 24 * 3600
 
 
 def wake_export(kind: str, export_id: int, attempt: int) -> None:
-    """Let a worker `make` or `mail` an export, unless one is going to already.
+    """Let a worker `run` or `mail` an export, unless one is going to already.
 
     Without Redis nothing is lost: exports.watch does it once Redis is back.
     """

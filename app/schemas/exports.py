@@ -5,12 +5,11 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from app.api.chosen_devices import MOST_DEVICES
 from app.api.history_query import DurationField, FunctionsField, TimeField, ZoneField
 from app.exports.question import FORMATS, LAYOUTS, VALUES
 from app.history.functions import FUNCTIONS
 from app.schemas.base import Request, time_field
-
-MOST_DEVICES = 1000
 
 
 class SensorField(fields.Field[int | str]):
@@ -26,10 +25,21 @@ class NewExport(Request):
     """What to take away."""
 
     device_ids = fields.List(
-        fields.Integer(validate=validate.Range(1, 2**31 - 1)),
-        required=True,
+        fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1)),
+        load_default=None,
         validate=validate.Length(1, MOST_DEVICES),
         metadata={"description": f"at most {MOST_DEVICES:,} devices", "example": [1]},
+    )
+    experiment_id = fields.Integer(
+        strict=True,
+        load_default=None,
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "or the devices of an experiment, from its beginning to its end"},
+    )
+    q = fields.Dict(
+        keys=fields.String(),
+        load_default=None,
+        metadata={"description": "or devices by the filters of `GET /v0/devices`", "example": {"tags_name_eq": "air"}},
     )
     start = TimeField(
         data_key="from",
@@ -78,6 +88,8 @@ class NewExport(Request):
 
     @validates_schema
     def _check(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if sum(data.get(name) is not None for name in ("device_ids", "experiment_id", "q")) != 1:
+            raise ValidationError("send just one of device_ids, experiment_id and q", "device_ids")
         if data.get("start") and data.get("end") and data["start"] > data["end"]:
             raise ValidationError("is after `to`", "from")
         if data.get("rollup") and not data["rollup"].count:
