@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.api import (
     device_tokens,
     devices,
     devices_query,
+    devices_v1,
     docs,
     experiments,
     exports,
@@ -42,6 +44,7 @@ from app.api import (
     sessions,
     tags,
     tokens,
+    users,
 )
 from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
@@ -78,6 +81,7 @@ _V0 = (
     sessions,
     tags,
     tokens,
+    users,
 )
 _UNVERSIONED = (
     "v0",
@@ -136,6 +140,7 @@ def create_app(config: Config | None = None) -> Flask:
     search.register_schemas(api)
     for module in _V0:
         api.register_blueprint(module.blueprint, url_prefix="/v0")
+    api.register_blueprint(devices_v1.blueprint, url_prefix="/v1")
     api.register_blueprint(health.blueprint, url_prefix="/")
     for blueprint in (docs.blueprint, oauth_routes.blueprint, pages.blueprint):
         app.register_blueprint(blueprint)
@@ -149,6 +154,9 @@ class _IdConverter(IntegerConverter):
         super().__init__(url_map, min=1, max=2**31 - 1)
 
 
+_ASKS_FOR_V1 = re.compile(r"application/vnd\.smartcitizen\s*;\s*version=1\b")
+
+
 class _UnprefixedIsV0:
     """Answer `/devices` as `/v0/devices`: what the platform whose wire this is does."""
 
@@ -158,7 +166,8 @@ class _UnprefixedIsV0:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.split("/")[1:2] and path.split("/")[1] not in _UNVERSIONED:
-            environ["PATH_INFO"] = "/v0" + path
+            version = "/v1" if _ASKS_FOR_V1.search(environ.get("HTTP_ACCEPT", "")) else "/v0"
+            environ["PATH_INFO"] = version + path
         return self._wsgi_app(environ, start_response)
 
 

@@ -31,6 +31,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "device_tokens": ("devices:read", "devices:write"),
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
+    "devices_v1": ("devices:read", "devices:read"),
     "exports": ("readings:read", "readings:read"),
     "exports.fetch": (_OPEN, _OPEN),
     "home": (_OPEN, _OPEN),

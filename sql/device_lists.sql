@@ -117,6 +117,7 @@ SELECT
     u.uuid,
     u.username,
     u.role,
+    u.email,
     u.url,
     u.city,
     u.country_code,
@@ -142,3 +143,66 @@ FROM components AS c
 JOIN sensors AS s ON s.id = c.sensor_id
 WHERE c.device_id = ANY(:ids::integer[])
 ORDER BY c.device_id, s.name, s.id;
+
+-- name: devices_of_owners(owner_ids, viewer_id, viewer_is_admin)
+-- The ids of those devices of these users that the viewer may see.
+SELECT d.id
+FROM devices AS d
+WHERE
+    d.owner_id = ANY(:owner_ids::integer[])
+    AND d.archived_at IS NULL
+    AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+ORDER BY d.id;
+
+-- name: listed_users(viewer_id, viewer_is_admin)
+-- Users, with the columns by which lists are filtered and ordered; of their devices those that the viewer may see.
+SELECT
+    u.id,
+    u.uuid,
+    u.username,
+    u.role,
+    CASE u.role WHEN 'admin' THEN 5 WHEN 'researcher' THEN 4 ELSE 0 END AS role_mask,
+    u.city,
+    u.country_code,
+    u.created_at,
+    u.updated_at,
+    ARRAY(
+        SELECT d.id
+        FROM devices AS d
+        WHERE
+            d.owner_id = u.id
+            AND d.archived_at IS NULL
+            AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+    ) AS devices_id,
+    ARRAY(
+        SELECT d.name
+        FROM devices AS d
+        WHERE
+            d.owner_id = u.id
+            AND d.archived_at IS NULL
+            AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+    ) AS devices_name,
+    ARRAY(
+        SELECT f.name
+        FROM devices AS d
+        JOIN forwarding_destinations AS f ON f.id = d.forwarding_destination_id
+        WHERE d.owner_id = u.id AND d.archived_at IS NULL
+    ) AS devices_forwarding_destination_name,
+    ARRAY(
+        SELECT c.sensor_id
+        FROM devices AS d
+        JOIN components AS c ON c.device_id = d.id
+        WHERE
+            d.owner_id = u.id
+            AND d.archived_at IS NULL
+            AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+    ) AS sensors_id
+FROM users AS u
+WHERE u.archived_at IS NULL;
+
+-- name: users_by_ids(ids)
+-- Accounts, in the order of their ids' list.
+SELECT u.*
+FROM unnest(:ids::integer[]) WITH ORDINALITY AS chosen (id, position)
+JOIN users AS u USING (id)
+ORDER BY chosen.position;

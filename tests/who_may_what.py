@@ -204,11 +204,18 @@ DELETE /v0/sessions                            -            400   200   200     
 DELETE /v0/sessions/{session_id}               -            401   404   200        404   404      401     401   403
 POST   /v0/sessions/refresh                    -            200   200   200        200   200      200     200   200
 
+GET    /v0/users                               -            200   200   200        200   200      401     401   403
 POST   /v0/users                               -            201   201   201        201   201      201     201   201
+GET    /v0/users/{id_or_username}              -            200   200   200        200   200      401     401   403
 PATCH  /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
 PUT    /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
 DELETE /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
 POST   /v0/users/{id_or_username}/restore      -            401   403   403        403   404      401     401   403
+
+GET    /v1/devices                             -            200   200   200        200   200      401     401   403
+GET    /v1/devices/{device_id}                 public       200   200   200        200   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
 """
 
 PASSWORD = "correct horse battery"

@@ -16,7 +16,7 @@ from app.mail import send_later
 from app.policy import is_admin, may_change_user, require_admin
 from app.schemas.accounts import SignUp, User, UserChanges
 from app.schemas.base import Done
-from app.wire.users import user_json
+from app.user_records import show_own
 from sql import DictConnection, Row, queries
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ def sign_up(fields: dict[str, Any]) -> Response:
             user_id = create_account(conn, **fields)
         except FieldError as error:
             invalid(422, **{error.field: error.reason})
-        user = queries.user_by_id(conn, id=user_id)
+        user = show_own(conn, user_id)
     try:
         send_later("welcome", user["email"], username=user["username"])
     except RedisError:
         log.exception("no welcome mail", extra={"user_id": user_id})  # the account is there, and that is what counts
-    return answer(user_json(user, own=True), 201)
+    return answer(user, 201)
 
 
 @blueprint.get("/me")
@@ -50,7 +50,8 @@ def sign_up(fields: dict[str, Any]) -> Response:
 @signed_in
 def me() -> Response:
     """Show the signed-in user."""
-    return answer(user_json(_myself(), own=True))
+    with connection() as conn:
+        return answer(show_own(conn, _myself()["id"]))
 
 
 @blueprint.route("/me", methods=["PATCH", "PUT"])
@@ -111,7 +112,7 @@ def restore_user(id_or_username: str) -> Response:
         if user is None:
             not_found("closed account", id_or_username)
         restore_account(conn, user["id"])
-        return answer(user_json(queries.user_by_id(conn, id=user["id"]), own=True))
+        return answer(show_own(conn, user["id"]))
 
 
 def find_user(conn: DictConnection, id_or_username: str) -> Row:
@@ -155,7 +156,7 @@ def _change(user: Row, fields: dict[str, Any]) -> Response:
             change_account(conn, user, fields, asker.session_id if asker else None)
         except FieldError as error:
             invalid(422, **{error.field: error.reason})
-        return answer(user_json(queries.user_by_id(conn, id=user["id"]), own=True))
+        return answer(show_own(conn, user["id"]))
 
 
 def _archive(user: Row) -> Response:

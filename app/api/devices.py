@@ -11,7 +11,7 @@ from app.api.respond import answer
 from app.auth import current_user, signed_in
 from app.database import connection
 from app.device_changes import change_device, register_device
-from app.device_records import read_devices
+from app.device_records import DeviceRecord, read_devices
 from app.device_tokens import new_token
 from app.errors import not_found
 from app.policy import is_admin, is_researcher, owns, require_owner, require_readable, viewer
@@ -33,6 +33,12 @@ _FOR_RESEARCHERS = ("enable_forwarding", "forwarding_destination_id", "postproce
 def index(query: dict[str, Any]) -> Response:
     """List the devices that the asking user may see."""
     page = Page.of(query)
+    records, total = chosen(query, page)
+    return answer_page(devices_json(records, owns), total, page)
+
+
+def chosen(query: dict[str, Any], page: Page) -> tuple[list[DeviceRecord], int]:
+    """Return a page of the devices that loaded parameters of DevicesQuery ask for, and how many there are in all."""
     filters = query["q"]
     order = [*filters.order, *([Order(Column("distance_km"))] if query["near"] else [])]
     with connection() as conn:
@@ -45,8 +51,7 @@ def index(query: dict[str, Any]) -> Response:
             limit=page.limit,
             offset=page.offset,
         )
-        records = read_devices(conn, ids)
-    return answer_page(devices_json(records, owns), total, page)
+        return read_devices(conn, ids), total
 
 
 @blueprint.post("/devices")
@@ -79,12 +84,18 @@ def permitted(fields: dict[str, Any]) -> dict[str, Any]:
 @blueprint.alt_response(404, description="there is no such device")
 def show(device_id: int) -> Response:
     """Show a device with the latest value of each of its components."""
+    record = readable(device_id)
+    return answer(device_json(record, own=owns(record.device)))
+
+
+def readable(device_id: int) -> DeviceRecord:
+    """Return a device that the asking user may see; answer 404 or 403 for others."""
     with connection() as conn:
         records = read_devices(conn, [device_id])
     if not records:
         not_found("device", device_id)
     require_readable(records[0].device)
-    return answer(device_json(records[0], own=owns(records[0].device)))
+    return records[0]
 
 
 @blueprint.route("/devices/<int:device_id>", methods=["PATCH", "PUT"])

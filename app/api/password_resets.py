@@ -44,7 +44,7 @@ def show(token: str) -> Response:
     user = find_reset(token)
     if user is None:
         _useless()
-    return answer(user_json(user, own=False))
+    return answer(user_json(user, [], own=False))
 
 
 @blueprint.route("/password_resets/<token>", methods=["PATCH", "PUT"])
@@ -60,7 +60,7 @@ def use(fields: dict[str, str], token: str) -> Response:
         invalid(422, **{error.field: error.reason})
     if user is None:
         _useless()
-    return answer(user_json(user, own=False))
+    return answer(user_json(user, [], own=False))
 
 
 def find_reset(token: str) -> Row | None:

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from app.schemas.base import Request, time_field
+from app.schemas.devices import BareDevice, OwnerPlace
 
 ROLES = ["citizen", "researcher", "admin"]
 _RESERVED = ["new", "edit", "index", "session", "login", "logout", "users", "admin", "me"]
@@ -87,10 +88,8 @@ class NewPassword(Request):
     password = _password(required=True)
 
 
-class Place(Schema):
-    city = fields.String(allow_none=True)
-    country = fields.String(allow_none=True)
-    country_code = fields.String(allow_none=True)
+class UserDevice(BareDevice):
+    experiment_ids = fields.List(fields.Integer(), required=True)
 
 
 class User(Schema):
@@ -100,6 +99,10 @@ class User(Schema):
     username = fields.String(required=True)
     profile_picture = fields.String(required=True)
     url = fields.String(allow_none=True)
-    location = fields.Nested(Place, required=True)
+    location = fields.Nested(OwnerPlace, required=True)
     updated_at = time_field(required=True)
     email = fields.String(required=True, metadata={"description": "`[FILTERED]` for others"})
+    legacy_api_key = fields.String(required=True, metadata={"description": "always `[FILTERED]`: there are none"})
+    forwarding_token = fields.String(required=True, metadata={"description": "always `[FILTERED]`"})
+    forwarding_username = fields.String(required=True, metadata={"description": "always `[FILTERED]`"})
+    devices = fields.List(fields.Nested(UserDevice), required=True)

@@ -9,7 +9,7 @@ import orjson
 
 from app.location import country_name
 from app.wire import FILTERED
-from app.wire.devices import ONLINE_FOR, hardware_of, system_tags
+from app.wire.bare_devices import ONLINE_FOR, hardware_of, system_tags
 from sql import Row
 
 _CELLS_A_TILE = 4  # to a side: 64 pixels a cell on the usual tiles of 256

@@ -1,11 +1,19 @@
 """Users as JSON."""
 
+from collections.abc import Iterable
+
+from app.location import country_name
 from app.wire import FILTERED
+from app.wire.bare_devices import bare_device_json
 from sql import Row
 
 
-def user_json(user: Row, *, own: bool) -> Row:
-    """Return a User; `own`: the reader is that user or an admin."""
+def user_json(user: Row, devices: Iterable[Row], *, own: bool) -> Row:
+    """Return a User with rows of devices; `own`: the reader is that user or an admin.
+
+    The last three fields before `devices` are there because clients look for them: we have no legacy keys, and a token
+    is shown when it is made, never again.
+    """
     return {
         "id": user["id"],
         "uuid": user["uuid"],
@@ -16,8 +24,19 @@ def user_json(user: Row, *, own: bool) -> Row:
         "location": place_json(user["city"], user["country_code"]),
         "updated_at": user["updated_at"],
         "email": user["email"] if own else FILTERED,
+        "legacy_api_key": FILTERED,
+        "forwarding_token": FILTERED,
+        "forwarding_username": FILTERED,
+        "devices": [_device(device, own=own) for device in devices],
     }
 
 
+def _device(device: Row, *, own: bool) -> Row:
+    shown = bare_device_json(device, own=own)
+    if not own:
+        del shown["location"]
+    return {**shown, "experiment_ids": device["experiment_ids"]}
+
+
 def place_json(city: str | None, country_code: str | None) -> Row:
-    return {"city": city, "country": None, "country_code": country_code}
+    return {"city": city, "country": country_name(country_code), "country_code": country_code}

@@ -1,0 +1,30 @@
+"""Show users with their devices: three queries, however many users."""
+
+from collections.abc import Sequence
+
+from app.policy import Viewer, may_change_user, viewer
+from app.wire.users import user_json
+from sql import DictConnection, Row, queries
+
+
+def show_users(conn: DictConnection, users: Sequence[Row]) -> list[Row]:
+    """Return Users as the asking user may see them."""
+    return [
+        user_json(user, devices, own=may_change_user(user["id"]))
+        for user, devices in zip(users, _devices(conn, users, viewer()), strict=True)
+    ]
+
+
+def show_own(conn: DictConnection, user_id: int) -> Row:
+    """Return a User as they see themselves: for who has just shown that the account is theirs."""
+    user = queries.user_by_id(conn, id=user_id)
+    (devices,) = _devices(conn, [user], {"viewer_id": user_id, "viewer_is_admin": False})
+    return user_json(user, devices, own=True)
+
+
+def _devices(conn: DictConnection, users: Sequence[Row], who: Viewer) -> list[list[Row]]:
+    of_user: dict[int, list[Row]] = {user["id"]: [] for user in users}
+    ids = queries.devices_of_owners(conn, owner_ids=list(of_user), **who) if users else []
+    for device in queries.devices_by_ids(conn, ids=[row["id"] for row in ids]) if ids else []:
+        of_user[device["owner_id"]].append(device)
+    return list(of_user.values())
