@@ -5,7 +5,7 @@ from typing import Any
 
 from app.exports.columns import Column, Component
 from app.exports.question import Question
-from app.wire.devices import location_json
+from app.wire.bare_devices import location_json
 from sql import Row
 
 
