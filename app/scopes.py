@@ -36,6 +36,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "exports.fetch": (_OPEN, _OPEN),
     "home": (_OPEN, _OPEN),
     "kits": (_OPEN, "devices:write"),
+    "latest_values": ("readings:read", None),
     "maps": ("devices:read", "devices:read"),
     "measurements": (_OPEN, "devices:write"),
     "onboarding": ("devices:read", "devices:write"),

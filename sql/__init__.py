@@ -1,4 +1,4 @@
-"""Named queries and the way to the database: `queries.device(conn, id=7)` runs the query `device` of a .sql file here.
+"""Named queries and the way to the database: `queries.user_by_id(conn, id=7)` runs `user_by_id` of a .sql file here.
 
 Imports nothing of ours. A name stands for one statement with declared parameters; the comment under it becomes its
 docstring.

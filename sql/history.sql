@@ -103,3 +103,72 @@ SELECT
 FROM datapoints_1d
 WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
 GROUP BY sensor_id;
+
+-- name: readings_summary(device_id, refreshed_day, dirty_days)
+-- The first and the last time and the number of the values of each of a device's components, by sensor name: days below
+-- refreshed_day from their aggregate, all later ones and the dirty ones of them from the datapoints.
+WITH of_days AS (
+    SELECT sensor_id, n, first_time, last_time
+    FROM datapoints_1d
+    WHERE
+        device_id = :device_id
+        AND bucket < :refreshed_day
+        AND (bucket AT TIME ZONE 'UTC')::date <> ALL(:dirty_days::date[])
+    UNION ALL
+    SELECT d.sensor_id, d.n, d.first_time, d.last_time
+    FROM unnest(:dirty_days::date[]) AS dirty (day)
+    CROSS JOIN LATERAL (
+        SELECT sensor_id, count(*) AS n, min(time) AS first_time, max(time) AS last_time
+        FROM datapoints
+        WHERE
+            device_id = :device_id
+            AND time >= dirty.day::timestamp AT TIME ZONE 'UTC'
+            AND time < (dirty.day + 1)::timestamp AT TIME ZONE 'UTC'
+            AND abs(value) <= 1e100
+        GROUP BY sensor_id
+    ) AS d
+    UNION ALL
+    SELECT sensor_id, count(*), min(time), max(time)
+    FROM datapoints
+    WHERE device_id = :device_id AND time >= :refreshed_day AND abs(value) <= 1e100
+    GROUP BY sensor_id
+)
+SELECT
+    c.id AS component_id,
+    c.sensor_id,
+    c.key AS sensor_key,
+    s.name AS sensor_name,
+    coalesce(sum(o.n), 0)::bigint AS count,
+    min(o.first_time) AS first_reading_at,
+    max(o.last_time) AS last_reading_at
+FROM components AS c
+JOIN sensors AS s ON s.id = c.sensor_id
+LEFT JOIN of_days AS o ON o.sensor_id = c.sensor_id
+WHERE c.device_id = :device_id
+GROUP BY c.id, c.sensor_id, c.key, s.name
+ORDER BY s.name, c.id;
+
+-- name: latest_of_measurement(measurement_id, viewer_id, viewer_is_admin)
+-- The latest value of every component that measures something, of the devices that the viewer may see, newest first;
+-- where they are as everybody may know.
+SELECT
+    c.id AS component_id,
+    d.id AS device_id,
+    d.name AS device_name,
+    d.latitude,
+    d.longitude,
+    s.id AS sensor_id,
+    s.name AS sensor_name,
+    s.unit,
+    c.latest_value AS value,
+    c.latest_time AS recorded_at
+FROM sensors AS s
+JOIN components AS c ON c.sensor_id = s.id
+JOIN devices AS d ON d.id = c.device_id
+WHERE
+    s.measurement_id = :measurement_id
+    AND c.latest_value IS NOT NULL
+    AND d.archived_at IS NULL
+    AND NOT d.is_test
+    AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
+ORDER BY c.latest_time DESC, c.id;

@@ -52,3 +52,14 @@ def test_a_query_fits_the_schema(conn: DictConnection, name: str) -> None:
             pytest.fail(f"{name}: {error}")
 
     assert plan
+
+
+def test_every_query_that_the_code_asks_for_exists() -> None:
+    """No type checker sees these names."""
+    root = Path(__file__).parents[1]
+    files = [
+        path for folder in ("app", "ingestor", "sql", "tests", "scripts") for path in (root / folder).rglob("*.py")
+    ]
+    asked = {name for path in files for name in re.findall(r"\bqueries\.([a-z]\w+)", path.read_text())}
+
+    assert asked - set(queries.available_queries) <= {"available_queries"}

@@ -90,6 +90,10 @@ DELETE /v0/devices/{device_id}/tokens/{device_token_id}  public  401  403  200  
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
+GET    /v0/devices/{device_id}/readings/summary  public     200   200   200        200   200      401     401   403
+                                               private      403   403   200        403   200      401     401   403
+                                               archived     404   404   404        404   404      401     401   403
+GET    /v0/measurements/{measurement_id}/latest  -          200   200   200        200   200      401     401   403
 
 POST   /v0/devices/{device_id}/readings        public       401   403   200        403   200      401     401   403
                                                private      401   403   200        403   200      401     401   403

@@ -1,7 +1,7 @@
 """The history of a device's components, as buckets or as readings."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from itertools import chain
 from typing import Any
@@ -12,12 +12,14 @@ from flask_smorest import Blueprint
 
 from app.api.history_body import Component, columns_of, history_body, local_times
 from app.api.history_query import LONGEST_QUANTILE_RANGE, HistoryQuery, Question
+from app.api.respond import answer
 from app.database import connection, pool
 from app.errors import invalid, not_found
 from app.history.fill import TooManyBucketsError, grid
-from app.history.rollup import MICROSECOND
+from app.history.rollup import EPOCH, MICROSECOND
 from app.policy import require_readable
-from app.schemas.readings import History
+from app.schemas.readings import History, Summary
+from app.wire.readings import summary_json
 from ingestor.times import from_us, to_us
 from sql import DictConnection, Row, queries
 from sql.arrays import Times
@@ -70,6 +72,30 @@ def history(query: dict[str, Any], device_id: int) -> Response:
     return _cacheable(_streamed(body), etag, state)
 
 
+@blueprint.get("/devices/<int:device_id>/readings/summary")
+@blueprint.response(200, Summary)
+@blueprint.alt_response(304, description="nothing has changed since the ETag in If-None-Match")
+@blueprint.alt_response(403, description="the device is private, and not yours")
+@blueprint.alt_response(404, description="there is no such device")
+def summary(device_id: int) -> Response:
+    """Say how many readings each component has, and from when to when; exact for late readings too."""
+    with connection() as conn:
+        state = queries.history_state(conn, device_id=device_id, first_day=date.min, last_day=date.max)
+        if state is None or state["archived_at"] is not None:
+            not_found("device", device_id)
+        require_readable(state)
+        etag = f"summary-{state['data_version']}"
+        if request.if_none_match.contains_weak(etag):
+            return _cacheable(Response(status=304), etag, state)
+        refreshed_day = state["refreshed_until"].replace(hour=0, minute=0, second=0, microsecond=0)
+        days = [EPOCH.date() + timedelta(days=day) for day in state["dirty_days"].tolist()]
+        dirty_days = [day for day in days if day < refreshed_day.date()]
+        components = queries.readings_summary(
+            conn, device_id=device_id, refreshed_day=refreshed_day, dirty_days=dirty_days
+        )
+    return _cacheable(answer(summary_json(device_id, state["complete_as_of"], components)), etag, state)
+
+
 def _check(question: Question) -> None:
     quantile = next((function.name for function in question.functions if function.quantile is not None), None)
     if quantile and (question.end_us - question.start_us) * MICROSECOND > LONGEST_QUANTILE_RANGE:
@@ -118,12 +144,12 @@ def _etag(question: Question, state: Row) -> str:
     return blake2b(repr(asked).encode(), digest_size=12).hexdigest()
 
 
-def _cacheable(answer: Response, etag: str, device: Row) -> Response:
-    answer.set_etag(etag, weak=True)
+def _cacheable(reply: Response, etag: str, device: Row) -> Response:
+    reply.set_etag(etag, weak=True)
     # no-cache: keep it, but ask each time whether it still holds. Late data may change any bucket, and the question
     # costs one small query.
-    answer.headers["Cache-Control"] = f"{'private' if device['is_private'] else 'public'}, no-cache"
-    return answer
+    reply.headers["Cache-Control"] = f"{'private' if device['is_private'] else 'public'}, no-cache"
+    return reply
 
 
 def _streamed(pieces: Iterator[bytes]) -> Response:

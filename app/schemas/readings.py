@@ -3,6 +3,17 @@
 from marshmallow import Schema, fields
 
 from app.schemas.base import time_field
+from app.schemas.catalogue import Measurement
+
+
+class Series(Schema):
+    """One component's history."""
+
+    sensor_id = fields.Integer(allow_none=True)
+    sensor_key = fields.String(allow_none=True)
+    component_id = fields.Integer(allow_none=True)
+    readings = fields.List(fields.List(fields.Raw(allow_none=True)))
+    sample_size = fields.Integer()
 
 
 class History(Schema):
@@ -21,8 +32,59 @@ class History(Schema):
         fields.List(fields.Raw(allow_none=True)), metadata={"description": "newest first; a bucket's time is its start"}
     )
     series = fields.List(
-        fields.Dict(), metadata={"description": "instead of readings where several components are asked for"}
+        fields.Nested(Series), metadata={"description": "instead of readings where several components are asked for"}
     )
+
+
+class ComponentSummary(Schema):
+    """What there is of a component's readings."""
+
+    component_id = fields.Integer(required=True)
+    sensor_id = fields.Integer(required=True)
+    sensor_key = fields.String(required=True)
+    sensor_name = fields.String(required=True)
+    count = fields.Integer(required=True, metadata={"description": "readings that have a value"})
+    first_reading_at = time_field(required=True, allow_none=True)
+    last_reading_at = time_field(required=True, allow_none=True)
+
+
+class Summary(Schema):
+    """What there is of a device's readings."""
+
+    device_id = fields.Integer(required=True)
+    count = fields.Integer(required=True, metadata={"description": "of all components"})
+    first_reading_at = time_field(required=True, allow_none=True)
+    last_reading_at = time_field(required=True, allow_none=True)
+    complete_as_of = time_field("every write confirmed before this moment is counted", required=True)
+    components = fields.List(fields.Nested(ComponentSummary), required=True)
+
+
+class PublicPlace(Schema):
+    """Where a device is, as exactly as everybody may know."""
+
+    latitude = fields.Float(required=True)
+    longitude = fields.Float(required=True)
+
+
+class LatestValue(Schema):
+    """The newest reading of a component."""
+
+    component_id = fields.Integer(required=True)
+    device_id = fields.Integer(required=True)
+    device_name = fields.String(required=True)
+    sensor_id = fields.Integer(required=True)
+    sensor_name = fields.String(required=True)
+    unit = fields.String(required=True, allow_none=True)
+    value = fields.Float(required=True)
+    recorded_at = time_field(required=True)
+    location = fields.Nested(PublicPlace, required=True, allow_none=True)
+
+
+class LatestValues(Schema):
+    """The latest values of a measurement; as GeoJSON they are the properties of features."""
+
+    measurement = fields.Nested(Measurement, required=True)
+    values = fields.List(fields.Nested(LatestValue), required=True)
 
 
 class NewValue(Schema):
