@@ -10,9 +10,8 @@ from ingestor.columns import Columns
 from ingestor.payload import Flaw, PlainReading, Readings, Reason, encode_item
 from ingestor.sensors import Sensors
 
-# Kits without a clock send 1970, broken ones 2106: a chunk for each such day, and an aggregate's watermark moved past
-# everything to come. No kit is older than 2000; a clock may be a day ahead, as on the platform whose wire this is.
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# Broken clocks say 2106: an aggregate's watermark would move past everything to come. A day ahead is taken, as on the
+# platform whose wire this is.
 LATEST_AHEAD = timedelta(days=1)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +43,7 @@ class Asked(NamedTuple):
 class Batch:
     """Columns of datapoints, one row a value, and everything else that the same messages brought."""
 
+    earliest: datetime  # UTC: what is older is kept aside
     device_ids: list[int] = field(default_factory=list)
     sensor_ids: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)  # microseconds since 1970-01-01 UTC
@@ -70,8 +70,8 @@ class Batch:
             item = {"id": point.sensor, "value": point.raw}
             if type(sensor_id) is not int:
                 flaw = Flaw(encode_item(point.time, item), Reason.UNKNOWN_SENSOR, str(sensor_id))
-            elif not EARLIEST <= point.time <= latest:
-                detail = f"{point.time:%Y-%m-%dT%H:%M:%SZ} is not between 2000-01-01 and a day from now"
+            elif not self.earliest <= point.time <= latest:
+                detail = f"{point.time:%Y-%m-%dT%H:%M:%SZ} is not between {self.earliest:%Y-%m-%d} and a day from now"
                 flaw = Flaw(encode_item(point.time, item), Reason.IMPOSSIBLE_TIME, detail)
             else:
                 self.device_ids.append(device_id)
@@ -87,7 +87,7 @@ class Batch:
         """Add a message in which nothing is out of order, or return False and add nothing: `add` says what is."""
         latest = now + LATEST_AHEAD
         for time, sensor_ids, _ in readings:
-            if not (EARLIEST <= time <= latest and sensors.ids.issuperset(sensor_ids)):
+            if not (self.earliest <= time <= latest and sensors.ids.issuperset(sensor_ids)):
                 return False
         for time, sensor_ids, raws in readings:
             self.device_ids.extend(repeat(device_id, len(raws)))

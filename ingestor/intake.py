@@ -46,7 +46,7 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
     `now` is UTC. Never raises for what a message holds.
     """
     known.refresh(conn)
-    batch = Batch()
+    batch = Batch(known.earliest(now))
     topics = [parse_topic(message.topic) for message in messages]
     devices = known.devices_of(conn, {topic.token for topic in topics if topic and topic.token}, now)
     said: list[_Said] = []
@@ -77,7 +77,8 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
 
 def read_json(conn: DictConnection, device_id: int, source: str, payload: bytes, known: Known, now: datetime) -> Batch:
     """Read a payload of the JSON topic that came through another door; `source` is what quarantine calls it."""
-    batch = Batch()
+    known.refresh(conn)
+    batch = Batch(known.earliest(now))
     said = [_Said(device_id, Topic(Kind.JSON, None, source), payload, parse_plain(payload))]
     _read(conn, said, known, now, batch)
     return batch
@@ -87,7 +88,8 @@ def read_parts(
     conn: DictConnection, device_id: int, source: str, parts: Sequence[Readings], known: Known, now: datetime
 ) -> Batch:
     """Read what another format than JSON says, one part after the other; a part's place is its position."""
-    batch = Batch()
+    known.refresh(conn)
+    batch = Batch(known.earliest(now))
     known.sensors.look_up(conn, set(), ((device_id, point) for part in parts for point in part.datapoints))
     for position, part in enumerate(parts):
         batch.add(device_id, source, part, known.sensors, now, position)

@@ -1,11 +1,14 @@
 """What the ingestor knows from earlier batches: whose a token is, which sensors and components there are."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from ingestor.sensors import Sensors
 from sql import DictConnection, queries
+
+# Kits without a clock send 1970: a chunk for each such day. No kit is older than 2000.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _MOST = 200_000  # of each kind, some 30 MB: beyond that it starts anew
 
@@ -23,15 +26,21 @@ class Known:
         self.components: set[tuple[int, int]] = set()  # (device id, sensor id)
         self._devices: dict[str, tuple[int, datetime | None]] = {}  # by token, with the end of its validity
         self._version: int | None = None
+        self._kept_for: timedelta | None = None  # None: for ever
 
     def refresh(self, conn: DictConnection) -> None:
         """Forget what may have changed; call it with every batch."""
-        version = queries.ingest_version(conn)
+        row = queries.ingest_version(conn)
+        version, self._kept_for = row["version"], row["datapoints_kept_for"]
         if version != self._version or max(len(self._devices), len(self.components), len(self.sensors.keys)) > _MOST:
             self._devices.clear()
             self.components.clear()
             self.sensors = Sensors()
             self._version = version
+
+    def earliest(self, now: datetime) -> datetime:
+        """Return the time before which no datapoint is taken."""
+        return EARLIEST if self._kept_for is None else max(EARLIEST, now - self._kept_for)
 
     def devices_of(self, conn: DictConnection, tokens: set[str], now: datetime) -> dict[str, int]:
         """Return the device of each token that is valid now."""

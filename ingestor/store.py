@@ -14,7 +14,7 @@ import psycopg
 from ingestor import metrics
 from ingestor.batch import Batch
 from ingestor.intake import Message, read_messages
-from ingestor.known import Known
+from ingestor.known import EARLIEST, Known
 from ingestor.payload import Flaw, Reason, parse_topic
 from ingestor.receipts import receipt_message
 from ingestor.writer import Writer
@@ -109,7 +109,7 @@ def _break(conn: DictConnection) -> None:
 
 
 def _refused(message: Message, error: Exception) -> Batch:
-    batch = Batch()
+    batch = Batch(EARLIEST)
     topic = parse_topic(message.topic)
     flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
     batch.keep_aside(None, topic.masked if topic else "", flaw)

@@ -1,8 +1,8 @@
 -- The way of a batch into the database, in the order in which a batch runs these.
 
--- name: ingest_version()$
--- Moves when something does that ingestors remember.
-SELECT version FROM ingest_version;
+-- name: ingest_version()^
+-- Moves when something does that ingestors remember; and the age from which on datapoints are not taken, null for none.
+SELECT version, datapoints_kept_for FROM ingest_version;
 
 -- name: device_ids_of_tokens(hashes)
 -- Which device each valid token belongs to, by the token's SHA-256.

@@ -4,7 +4,7 @@ import click
 
 from app.cli.accounts import user
 from app.cli.broker import broker
-from app.cli.database import migrate, seed
+from app.cli.database import migrate, retention, seed
 from app.cli.demo import demo
 from app.cli.processes import ingest, serve, worker
 
@@ -18,5 +18,5 @@ def almanac() -> None:
     """
 
 
-for command in (serve, ingest, worker, migrate, seed, user, broker, demo):
+for command in (serve, ingest, worker, migrate, retention, seed, user, broker, demo):
     almanac.add_command(command)

@@ -28,6 +28,25 @@ def migrate() -> None:
 
 
 @click.command()
+@click.argument("days", required=False)
+def retention(days: str | None) -> None:
+    """Keep datapoints for so many DAYS, or `forever`; without an argument show what holds.
+
+    Older ones are dropped, a week late, and not taken in any more. Their aggregates stay: history goes on to be
+    answered in buckets of 15 minutes, hours and days.
+    """
+    from sql import connect, queries
+
+    if days not in (None, "forever") and not (days.isdecimal() and 1 <= int(days) <= 36500):
+        raise click.BadParameter(f"{days!r} is neither `forever` nor a number from 1 to 36500")
+    with connect(database_url()) as conn:
+        if days is not None:
+            queries.keep_datapoints_for(conn, days=None if days == "forever" else int(days))
+        kept = queries.datapoints_kept_for(conn)
+    click.echo(f"datapoints are kept {f'for {kept} days' if kept else 'forever'}")
+
+
+@click.command()
 def seed() -> None:
     """Fill in the catalogue: the sensors, measurements and kits that firmware knows by id."""
     from app.seed import seed

@@ -1,0 +1,65 @@
+"""How long datapoints are kept: dropped when they are older, refused when they come, still there as aggregates."""
+
+from collections.abc import Iterator
+
+import pytest
+from caller import Caller
+from click.testing import CliRunner, Result
+from conftest import RunningBroker
+from kits import publish
+from waiting import wait_for
+
+from app.cli import almanac
+from sql import DictConnection, queries
+
+DAYS = 20 * 365  # what other tests store is younger
+OLD = b"{t:2003-02-03T04:05:00Z,55:21.4}"
+YEAR = {"from": "2003-01-01", "to": "2003-12-31"}
+
+
+def retention(database_url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(almanac, ["retention", *arguments], env={"DATABASE_URL": database_url})
+
+
+@pytest.fixture
+def kept_forever_after(conn: DictConnection) -> Iterator[None]:
+    yield
+    queries.keep_datapoints_for(conn, days=None)
+
+
+def test_datapoints_are_kept_forever_unless_somebody_says_otherwise(database_url: str) -> None:
+    assert retention(database_url).output == "datapoints are kept forever\n"
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "a year", "36501"])
+def test_an_age_that_is_none_is_refused(database_url: str, days: str) -> None:
+    answer = retention(database_url, "--", days)
+
+    assert answer.exit_code == 2
+    assert f"'{days}' is neither `forever` nor a number from 1 to 36500" in answer.output
+
+
+@pytest.mark.usefixtures("kept_forever_after", "ingestor")
+def test_an_old_reading_goes_its_bucket_stays_and_another_as_old_is_refused(
+    user: Caller, broker: RunningBroker, conn: DictConnection, database_url: str
+) -> None:
+    device = user.register_device()
+    publish(broker, device["device_token"], "readings/raw", OLD)
+    wait_for(lambda: user.history(device["id"], 55, rollup="0s", **YEAR))
+    conn.execute("CALL refresh_rollups()")
+    assert conn.execute("SELECT FROM rollup_dirty WHERE device_id = %s", [device["id"]]).fetchall() == []
+
+    assert retention(database_url, str(DAYS)).output == f"datapoints are kept for {DAYS} days\n"
+    job = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'"
+    (policy,) = conn.execute(job).fetchall()
+    conn.execute("CALL run_job(%s)", [policy["job_id"]])
+    publish(broker, device["device_token"], "readings/raw", OLD.replace(b"04:05", b"04:06"))
+    wait_for(
+        lambda: conn.execute(
+            "SELECT FROM quarantine WHERE device_id = %s AND reason = 'impossible_time'", [device["id"]]
+        ).fetchall()
+    )
+    conn.execute("CALL refresh_rollups()")
+
+    assert user.history(device["id"], 55, rollup="0s", **YEAR) == []
+    assert user.history(device["id"], 55, rollup="1d", **YEAR) == [["2003-02-03T00:00:00Z", 21.4]]
