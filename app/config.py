@@ -5,8 +5,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from environs import FileAwareEnv
+from marshmallow.validate import Range
 
 _SHORTEST_SECRET = 32
+_NOT_NEGATIVE = Range(min=0)
 _PUBLIC_URL = "http://127.0.0.1:5000"  # where people reach the platform, for links in mails
 _MAIL_FROM = "Almanac <almanac@localhost>"
 _STORAGE_URL = (Path("var") / "storage").absolute().as_uri()
@@ -50,10 +52,10 @@ class Config:
             public_url=env.str("PUBLIC_URL", _PUBLIC_URL).rstrip("/"),
             mail_url=_mail_url(env.str("MAIL_URL", "")),
             mail_from=env.str("MAIL_FROM", _MAIL_FROM),
-            rate_limit_anonymous=env.int("RATE_LIMIT_ANONYMOUS", 150),
-            rate_limit_token=env.int("RATE_LIMIT_TOKEN", 1000),
-            rate_limit_sign_in=env.int("RATE_LIMIT_SIGN_IN", 20),
-            trusted_proxies=env.int("TRUSTED_PROXIES", 0),
+            rate_limit_anonymous=env.int("RATE_LIMIT_ANONYMOUS", 150, validate=_NOT_NEGATIVE),
+            rate_limit_token=env.int("RATE_LIMIT_TOKEN", 1000, validate=_NOT_NEGATIVE),
+            rate_limit_sign_in=env.int("RATE_LIMIT_SIGN_IN", 20, validate=_NOT_NEGATIVE),
+            trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=_NOT_NEGATIVE),
             storage_url=env.str("STORAGE_URL", _STORAGE_URL),
             data_licence=env.str("DATA_LICENCE", "") or None,
         )

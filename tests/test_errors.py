@@ -111,7 +111,13 @@ def test_a_database_that_is_away_is_said_to_be_so(redis_url: str) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
-    [("SECRET_KEY", "short", "SECRET_KEY has 5 characters"), ("DATABASE_URL", "", "DATABASE_URL")],
+    [
+        ("SECRET_KEY", "short", "SECRET_KEY has 5 characters"),
+        ("SECRET_KEY", "", "SECRET_KEY"),
+        ("DATABASE_URL", "", "DATABASE_URL"),
+        ("RATE_LIMIT_TOKEN", "-1", "RATE_LIMIT_TOKEN"),
+        ("TRUSTED_PROXIES", "yes", "TRUSTED_PROXIES"),
+    ],
 )
 def test_a_missing_or_wrong_variable_is_named_at_the_start(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str

@@ -234,6 +234,10 @@ def test_a_token_cannot_make_one_that_is_good_for_more(user: Caller, app: Flask)
 
 
 def test_a_token_in_an_address_is_taken_for_sending_readings_only(user: Caller, anybody: Caller) -> None:
-    token = make_token(user, scopes=["account"])["token"]
+    """As smartcitizen-node sends it: by the sensor's key, with milliseconds."""
+    token = make_token(user, scopes=["readings:write", "account"])["token"]
+    path = f"/v0/devices/{user.register_device()['id']}/readings?access_token={token}"
+    readings = {"data": [{"recorded_at": "2026-01-15T08:30:00.123Z", "sensors": [{"id": "t", "value": 21.4}]}]}
 
+    assert anybody.post(path, readings).json["stored"] == 1
     assert anybody.get(f"/v0/me?access_token={token}").status_code == 401
