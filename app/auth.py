@@ -48,6 +48,7 @@ class Asker(NamedTuple):
     user: Row
     scopes: frozenset[str]
     session_id: UUID | None = None
+    in_person: bool = False  # with the password, not through a private token or an application
 
 
 def current_user() -> Row | None:
@@ -60,7 +61,7 @@ def current_user() -> Row | None:
     if asker is None:
         return None
     scope = scope_of(request.method, request.endpoint or "")
-    if scope != "" and scope not in asker.scopes and asker.scopes != ALL:
+    if scope != "" and scope not in asker.scopes and not asker.in_person:
         challenge = f'Bearer realm="almanac", error="insufficient_scope", scope="{scope}"'
         needed = f"needs the scope {scope}" if scope else "takes no token with limited scopes: sign in"
         message = f"this operation {needed}; your token has {' '.join(sorted(asker.scopes)) or 'none'}"
@@ -135,7 +136,7 @@ def _by_password(login: str, password: str) -> Asker:
     user = user_by_password(login, password)
     if user is None:
         _unauthorized("wrong username or password")
-    return Asker(user, ALL)
+    return Asker(user, ALL, in_person=True)
 
 
 def _by_private_token(token: str) -> Asker:
@@ -159,7 +160,7 @@ def _by_access_token(token: str) -> Asker:
         user: Row | None = queries.user_by_session(conn, id=session_id)
     if user is None:
         _unauthorized("the session of this access token has ended: sign in again")
-    return Asker(user, frozenset(claims["scope"].split()), session_id)
+    return Asker(user, frozenset(claims["scope"].split()), session_id, in_person=user["application_id"] is None)
 
 
 def _unauthorized(message: str) -> NoReturn:

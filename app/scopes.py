@@ -10,7 +10,7 @@ SCOPES = {
     "devices:write": "Register, change and archive your devices",
     "readings:read": "Read and export the readings of your private devices",
     "readings:write": "Send and upload readings of your devices",
-    "account": "See and change your account, its tokens and applications",
+    "account": "See and change your account, but for its password and e-mail address",
 }
 ALL = frozenset(SCOPES)
 

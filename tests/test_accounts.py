@@ -12,6 +12,7 @@ from mail_server import Mailbox
 
 from app import passwords
 from app.jobs.accounts import purge_accounts
+from app.scopes import SCOPES
 from sql import DictConnection
 
 
@@ -163,6 +164,18 @@ def test_an_account_is_its_users_and_the_admins_to_change(
     assert new_user().patch(path, {"city": "Vic"}).status_code == 403
     assert user.patch(path, {"city": "Vic"}).status_code == 200
     assert admin.put(path, {"city": "Berga"}).json["location"]["city"] == "Berga"
+
+
+@pytest.mark.parametrize("fields", [{"password": "another battery"}, {"email": "thief@example.org"}, None])
+def test_a_token_cannot_take_the_account_over(user: Caller, app: Flask, fields: dict[str, str] | None) -> None:
+    made = user.post("/v0/me/tokens", {"name": "t", "scopes": list(SCOPES)}).json
+    program = Caller(app, made["token"])
+
+    answer = program.patch("/v0/me", fields) if fields else program.delete("/v0/me")
+
+    assert answer.status_code == 403
+    assert program.patch("/v0/me", {"city": "Vic"}).status_code == 200
+    assert user.get("/v0/me").json["email"] == user.user["email"]
 
 
 def test_a_closed_account_opens_nothing_and_comes_back_with_what_went_with_it(

@@ -21,6 +21,9 @@ from sql import DictConnection, Row, queries
 
 log = logging.getLogger(__name__)
 
+# Who has these has the account: a token that is good for less must not get at them.
+_IN_PERSON = {"email", "password", "role"}
+
 blueprint = Blueprint("accounts", __name__, description="Accounts")
 
 
@@ -58,6 +61,7 @@ def me() -> Response:
 @blueprint.arguments(UserChanges)
 @blueprint.response(200, User)
 @blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(403, description="a private token or an application cannot change the address or the password")
 @blueprint.alt_response(422, description="a field is malformed or taken")
 @signed_in
 def change_me(fields: dict[str, Any]) -> Response:
@@ -68,6 +72,7 @@ def change_me(fields: dict[str, Any]) -> Response:
 @blueprint.delete("/me")
 @blueprint.response(200, Done)
 @blueprint.alt_response(401, description="not signed in")
+@blueprint.alt_response(403, description="a private token or an application cannot do this")
 @signed_in
 def archive_me() -> Response:
     """Close your account: it and its devices are hidden at once, and deleted after 30 days."""
@@ -151,6 +156,8 @@ def _keep_role_to_admins(fields: dict[str, Any]) -> None:
 def _change(user: Row, fields: dict[str, Any]) -> Response:
     _keep_role_to_admins(fields)
     asker = current_asker()
+    if not _IN_PERSON.isdisjoint(fields):
+        _require_person()
     with connection() as conn:
         try:
             change_account(conn, user, fields, asker.session_id if asker else None)
@@ -159,7 +166,14 @@ def _change(user: Row, fields: dict[str, Any]) -> Response:
         return answer(show_own(conn, user["id"]))
 
 
+def _require_person() -> None:
+    asker = current_asker()
+    if asker is None or not asker.in_person:
+        refuse(403, "no private token and no application may do this: sign in with the password")
+
+
 def _archive(user: Row) -> Response:
+    _require_person()
     with connection() as conn:
         archive_account(conn, user["id"])
     return answer({"message": "OK"})
