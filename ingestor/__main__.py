@@ -33,7 +33,7 @@ def main() -> None:
         if arguments.retire:
             run(settings.as_client(arguments.retire), retire=True)
         elif arguments.workers > 1:
-            run_workers([settings.as_worker(number) for number in range(1, arguments.workers + 1)])
+            run_workers(settings, arguments.workers)
         else:
             run(settings)
     except (EnvError, ValueError) as error:

@@ -25,7 +25,12 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
         signal.signal(number, lambda *_: stopping.set())
     # Two batches: one is written while the next one arrives.
     subscriber = Subscriber(
-        settings.mqtt_url, settings.client_id, 2 * settings.batch_messages, settings.topic_prefixes, retiring=retire
+        settings.mqtt_url,
+        settings.client_id,
+        2 * settings.batch_messages,
+        settings.topic_prefixes,
+        settings.group,
+        retiring=retire,
     )
     store = Store(settings.database_url, stopping, settings.patience_s)
     metrics.watch(lambda: subscriber.waiting, lambda: subscriber.is_connected, lambda: store.away_since)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 from environs import Env
 
+from ingestor.subscriber import DEFAULT_GROUP
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -14,6 +16,7 @@ class Settings:
     batch_seconds: float
     patience_s: float
     topic_prefixes: list[str]
+    group: str  # "": one ingestor takes everything
     metrics_host: str
     metrics_port: int  # 0: no metrics
 
@@ -32,6 +35,7 @@ class Settings:
             patience_s=env.float("DATABASE_PATIENCE_SECONDS", 30.0),
             # `bridge/` for brokers that put their own name before ours
             topic_prefixes=[f"{prefix.strip('/')}/" for prefix in env.list("MQTT_TOPIC_PREFIXES", [], subcast=str)],
+            group=env.str("MQTT_GROUP", ""),
             metrics_host=env.str("METRICS_HOST", "127.0.0.1"),
             metrics_port=env.int("METRICS_PORT", 0),
         )
@@ -43,4 +47,5 @@ class Settings:
     def as_worker(self, number: int) -> "Settings":
         """Return the same for one of several processes, which differ in their names and metrics ports."""
         port = self.metrics_port + number - 1 if self.metrics_port else 0
-        return replace(self, client_id=f"{self.client_id}-{number}", metrics_port=port)
+        group = self.group or DEFAULT_GROUP
+        return replace(self, client_id=f"{self.client_id}-{number}", group=group, metrics_port=port)

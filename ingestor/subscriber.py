@@ -23,7 +23,6 @@ from ingestor.mqtt import make_client
 
 log = logging.getLogger(__name__)
 
-GROUP = "almanac"
 TOPICS = (
     "device/sck/+/readings",
     "device/sck/+/readings/raw",
@@ -31,6 +30,7 @@ TOPICS = (
     "device/sck/+/hello",
     "device/inventory",
 )
+DEFAULT_GROUP = "almanac"
 _SESSION_EXPIRY_S = 0xFFFFFFFF  # never: a session that expires takes its un-acknowledged messages with it
 _KEEPALIVE_S = 30
 _SILENCE_S = 3.0
@@ -48,17 +48,28 @@ class Delivery(NamedTuple):
 
 
 class Subscriber:
-    """A durable member of the shared subscription to every device's topics.
+    """A durable subscriber to every device's topics: alone, or as one of a group that shares them.
+
+    Alone is the safer way where one process does: Mosquitto 2.0.11 forgets shared subscriptions when it is restarted,
+    and so drops what devices publish before the group is back, a second or so, though it acknowledges it.
 
     `window` bounds what is in our hands: the broker sends at most that many un-acknowledged QoS 1 messages, and the
     inbox holds as many, in 16 MiB. When it is full the network thread waits, TCP fills up, and the broker queues.
     """
 
     def __init__(
-        self, mqtt_url: str, client_id: str, window: int, prefixes: Sequence[str] = (), *, retiring: bool = False
+        self,
+        mqtt_url: str,
+        client_id: str,
+        window: int,
+        prefixes: Sequence[str] = (),
+        group: str = "",
+        *,
+        retiring: bool = False,
     ) -> None:
         self._client, self._address = make_client(Client, mqtt_url, client_id, "MQTT_URL", manual_ack=True)
         self._topics = [f"{prefix}{topic}" for prefix in ("", *prefixes) for topic in TOPICS]
+        self._group = group
         window = min(window, 65535)  # MQTT's packet identifiers
         self._inbox: Inbox[Delivery] = Inbox(window, _INBOX_BYTES)
         self._retiring = retiring
@@ -124,17 +135,21 @@ class Subscriber:
             log.error("broker refused the connection", extra={"reason": str(reason)})
             return
         self._last_arrival = time.monotonic()
+        shared = [f"$share/{self._group or DEFAULT_GROUP}/{topic}" for topic in self._topics]
         if self._retiring:
-            client.unsubscribe([f"$share/{GROUP}/{topic}" for topic in self._topics])
+            client.unsubscribe([*shared, *self._topics])
             return
-        client.subscribe([(f"$share/{GROUP}/{topic}", SubscribeOptions(qos=1)) for topic in self._topics])
+        # The session may be from a time when it was the other way.
+        client.unsubscribe(self._topics if self._group else shared)
+        options = SubscribeOptions(qos=1)
+        client.subscribe([(topic, options) for topic in (shared if self._group else self._topics)])
 
     def _on_subscribe(self, client: mqtt.Client, userdata: Any, number: int, reasons: Any, properties: Any) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
         if refused:
             log.error("broker refused subscriptions", extra={"topics": refused})
         else:
-            log.info("subscribed", extra={"topics": self._topics, "group": GROUP})
+            log.info("subscribed", extra={"topics": self._topics, "group": self._group})
 
     def _on_disconnect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         log.log(logging.INFO if self._stopping else logging.WARNING, "disconnected", extra={"reason": str(reason)})

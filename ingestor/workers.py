@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -20,13 +20,18 @@ _RESTART_S = 1.0
 _spawn = get_context("spawn")
 
 
-def run_workers(settings: Sequence[Settings]) -> None:
-    """Run one process for each of these settings until SIGTERM or SIGINT, which they get too."""
+def run_workers(alone: Settings, number: int) -> None:
+    """Run so many processes until SIGTERM or SIGINT, which they get too.
+
+    An ingestor that worked here alone before, under the name without a number, is retired meanwhile.
+    """
     configure_logging()
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    settings = [alone.as_worker(each) for each in range(1, number + 1)]
     children = {own.client_id: _start(own) for own in settings}
+    retiring = _start(replace(alone, metrics_port=0), retire=True)
     while not stopping.wait(0.1):
         for own in settings:
             child = children[own.client_id]
@@ -34,22 +39,22 @@ def run_workers(settings: Sequence[Settings]) -> None:
                 log.error("worker died", extra={"client_id": own.client_id, "exit_code": child.exitcode})
                 if not stopping.wait(_RESTART_S):
                     children[own.client_id] = _start(own)
-    for child in children.values():
+    for child in (retiring, *children.values()):
         child.terminate()
-    for child in children.values():
+    for child in (retiring, *children.values()):
         child.join()
 
 
-def _start(settings: Settings) -> SpawnProcess:
-    child = _spawn.Process(target=_work, args=[settings], name=settings.client_id)
+def _start(settings: Settings, *, retire: bool = False) -> SpawnProcess:
+    child = _spawn.Process(target=_work, args=[settings, retire], name=settings.client_id)
     child.start()
     return child
 
 
-def _work(settings: Settings) -> None:
+def _work(settings: Settings, retire: bool) -> None:
     stopping = Event()
     Thread(target=_follow_parent, args=[stopping], daemon=True).start()
-    run(settings, stopping)
+    run(settings, stopping, retire=retire)
 
 
 def _follow_parent(stopping: Event) -> None:
