@@ -80,7 +80,8 @@ class Store:
             metrics.REFUSED.inc()
             log.exception("refused", extra={"messages": len(messages)})
             if len(messages) > 1:
-                return [receipt for message in messages for receipt in self._put([message])]
+                half = len(messages) // 2
+                return [*self._put(messages[:half]), *self._put(messages[half:])]
             self._writer.write(conn, _refused(messages[0], error))
             return []
         seconds = round(time.monotonic() - started, 4)
@@ -103,9 +104,12 @@ def _deadline(conn: DictConnection, seconds: float) -> Iterator[None]:
 
 def _break(conn: DictConnection) -> None:
     log.warning("the database has not answered in time: leaving it")
-    with suppress(OSError, psycopg.Error), socket.socket(fileno=conn.fileno()) as connection:
-        connection.shutdown(socket.SHUT_RDWR)
-        connection.detach()
+    with suppress(OSError, psycopg.Error):
+        borrowed = socket.socket(fileno=conn.fileno())
+        try:
+            borrowed.shutdown(socket.SHUT_RDWR)
+        finally:
+            borrowed.detach()
 
 
 def _refused(message: Message, error: Exception) -> Batch:

@@ -184,7 +184,7 @@ def make_devices(conn: DictConnection, tokens: list[str]) -> list[int]:
         ).fetchone()
         assert row is not None
         ids.append(row["id"])
-        queries.insert_device_token(conn, device_id=row["id"], hash=hash_token(token), expires_at=None)
+        queries.insert_device_token(conn, device_id=row["id"], hash=hash_token(token), sealed=None, expires_at=None)
     return ids
 
 

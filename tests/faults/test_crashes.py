@@ -45,7 +45,7 @@ def test_an_ingestor_killed_at_random_moments_loses_nothing_and_stores_nothing_t
 def test_the_connection_to_the_broker_is_cut_while_batches_are_half_acknowledged(
     fleet: Fleet, broker: RunningBroker, database_url: str, conn: DictConnection
 ) -> None:
-    url = urlsplit(broker.login_url)
+    url = urlsplit(broker.platform_url)
     chance = random.Random(4)
     with proxy_to(url.port or 0) as proxy:
         behind = url._replace(netloc=url.netloc.replace(str(url.port), str(proxy.port))).geturl()
@@ -101,7 +101,9 @@ def test_two_ingestors_share_the_work_and_store_everything_once(
     fleet: Fleet, broker: RunningBroker, database_url: str, conn: DictConnection
 ) -> None:
     names = [f"pair-{number}-{os.getpid()}" for number in (1, 2)]
-    pair = [RunningIngestor(database_url, broker.login_url, MQTT_CLIENT_ID=name, MQTT_GROUP="almanac") for name in names]
+    pair = [
+        RunningIngestor(database_url, broker.platform_url, MQTT_CLIENT_ID=name, MQTT_GROUP="almanac") for name in names
+    ]
     for ingestor in pair:
         ingestor.start()
     try:
@@ -117,7 +119,7 @@ def test_two_ingestors_share_the_work_and_store_everything_once(
         for ingestor in pair:
             ingestor.stop()
         for name in names:  # and gone for good, for the sake of the tests that come after
-            retired = RunningIngestor(database_url, broker.login_url, MQTT_GROUP="almanac")
+            retired = RunningIngestor(database_url, broker.platform_url, MQTT_GROUP="almanac")
             retired.service = _retirement(retired, name)
             retired.start()
             wait_for(lambda retired=retired: retired.exit_code is not None)  # type: ignore[misc]
