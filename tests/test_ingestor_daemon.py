@@ -1,0 +1,162 @@
+"""The ingestor as a process: receipts, several at once, names that are given up, what it remembers and forgets."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from caller import Caller
+from conftest import RunningBroker, RunningIngestor
+from kits import publish
+from mqtt_device import MqttDevice
+from waiting import wait_for
+
+from ingestor.payload import Kind, parse_topic
+from scripts.supervisor import Child, Service
+from sql import DictConnection
+
+RAW = b"{t:2026-01-15T08:30:00Z,55:21.4,56:48}"
+
+
+@pytest.fixture
+def device(user: Caller) -> dict[str, Any]:
+    return user.register_device()
+
+
+def stored(conn: DictConnection, device: dict[str, Any]) -> int:
+    row = conn.execute("SELECT count(*) AS n FROM datapoints WHERE device_id = %s", [device["id"]]).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+@pytest.fixture
+def listener(broker: RunningBroker) -> Iterator[MqttDevice]:
+    """A client that may read every device's receipts."""
+    url = urlsplit(broker.platform_url)
+    with MqttDevice(broker.platform_url, url.username, url.password) as client:
+        yield client
+
+
+def readings(*sensors: tuple[Any, Any], **members: Any) -> bytes:
+    items = [{"id": sensor, "value": value} for sensor, value in sensors]
+    return json.dumps({"data": [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": items}], **members}).encode()
+
+
+@pytest.mark.usefixtures("ingestor")
+def test_a_device_that_asks_is_told_what_became_of_its_message(
+    device: dict[str, Any], broker: RunningBroker, listener: MqttDevice
+) -> None:
+    token = device["device_token"]
+    listener.subscribe(f"device/sck/{token}/receipts")
+    publish(broker, token, "readings", readings((53, 40)))  # asks for nothing
+    publish(broker, token, "readings", readings((55, 21.4), (56, 48), id="first"))
+    receipts = [listener.received.get(timeout=10)]
+    publish(broker, token, "readings", readings((55, 21.4), (9999, 1), ("x", "nan"), id=2))
+
+    receipts.append(listener.received.get(timeout=10))
+
+    assert [topic for topic, _ in receipts] == [f"device/sck/{token}/receipts"] * 2
+    assert json.loads(receipts[0][1]) == {"id": "first", "stored": 2, "duplicate": 0, "quarantined": []}
+    second = json.loads(receipts[1][1])
+    assert (second["id"], second["stored"], second["duplicate"]) == (2, 0, 1)
+    assert sorted((item["index"], item["reason"]) for item in second["quarantined"]) == [
+        (0, "not_a_number"),
+        (0, "unknown_sensor"),
+    ]
+
+
+@pytest.mark.usefixtures("ingestor")
+def test_a_message_that_cannot_be_read_beyond_its_id_gets_a_receipt_too(
+    device: dict[str, Any], broker: RunningBroker, listener: MqttDevice
+) -> None:
+    listener.subscribe(f"device/sck/{device['device_token']}/receipts")
+    publish(broker, device["device_token"], "readings", b'{"id": 7, "data": "none"}')
+
+    receipt = json.loads(listener.received.get(timeout=10)[1])
+
+    assert (receipt["id"], [item["reason"] for item in receipt["quarantined"]]) == (7, ["unreadable"])
+
+
+def test_workers_share_what_comes_and_take_over_from_one_that_worked_alone(
+    device: dict[str, Any], broker: RunningBroker, database_url: str, conn: DictConnection
+) -> None:
+    name = f"alone-{os.getpid()}"
+    alone = RunningIngestor(database_url, broker.platform_url, MQTT_CLIENT_ID=name)
+    alone.start()
+    alone.wait_until_ready()
+    alone.kill()
+    publish(broker, device["device_token"], "readings/raw", RAW)  # the broker keeps it for that name
+
+    command = [sys.executable, "-m", "ingestor", "--workers", "2"]
+    env = {"DATABASE_URL": database_url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": name}
+    workers = Child(Service("ingestor", command, env, says='"event":"subscribed"'))
+    workers.start()
+    try:
+        workers.wait_until_ready()
+        later = [RAW.replace(b"08:30", b"09:%02d" % minute) for minute in range(20)]
+        publish(broker, device["device_token"], "readings/raw", *later)
+        wait_for(lambda: stored(conn, device) == 42)
+        wait_for(lambda: sum('"event":"stopped"' in line for line in workers.last_lines) == 1)  # the one before
+    finally:
+        workers.stop()
+    assert workers.exit_code == 0
+    for number in (1, 2):
+        retire(database_url, broker, f"{name}-{number}")
+
+
+def retire(database_url: str, broker: RunningBroker, name: str) -> None:
+    env = {"DATABASE_URL": database_url, "MQTT_URL": broker.platform_url}
+    child = Child(Service("retire", [sys.executable, "-m", "ingestor", "--retire", name], env))
+    child.start()
+    wait_for(lambda: child.exit_code is not None)
+    assert child.exit_code == 0, child.last_words()
+
+
+def test_an_ingestor_that_is_retired_writes_what_was_kept_for_it_and_gets_nothing_more(
+    device: dict[str, Any], broker: RunningBroker, database_url: str, conn: DictConnection
+) -> None:
+    name = f"old-{os.getpid()}"
+    old = RunningIngestor(database_url, broker.platform_url, MQTT_CLIENT_ID=name)
+    old.start()
+    old.wait_until_ready()
+    old.stop()
+    publish(broker, device["device_token"], "readings/raw", RAW)
+
+    retire(database_url, broker, name)
+
+    assert stored(conn, device) == 2
+    publish(broker, device["device_token"], "readings/raw", RAW.replace(b"08:30", b"08:31"))
+    retire(database_url, broker, name)  # a new session of that name: the broker kept nothing
+    assert stored(conn, device) == 2
+
+
+@pytest.mark.usefixtures("ingestor")
+def test_a_revoked_token_is_forgotten_at_once(
+    device: dict[str, Any], broker: RunningBroker, conn: DictConnection
+) -> None:
+    publish(broker, device["device_token"], "readings/raw", RAW)
+    wait_for(lambda: stored(conn, device) == 2)
+    conn.execute("UPDATE device_tokens SET revoked_at = now(), sealed = NULL WHERE device_id = %s", [device["id"]])
+
+    publish(broker, device["device_token"], "readings/raw", RAW.replace(b"08:30", b"08:31"))
+
+    kept = "SELECT FROM quarantine WHERE reason = 'unknown_token' AND convert_from(payload, 'UTF8') LIKE '%08:31%'"
+    wait_for(lambda: conn.execute(kept).fetchall())
+    assert stored(conn, device) == 2
+
+
+@pytest.mark.parametrize("prefix", ["bridge/", "site/barcelona/", ""])
+def test_a_token_is_found_behind_a_bridges_prefix(prefix: str) -> None:
+    topic = parse_topic(f"{prefix}device/sck/a1b2c3/readings/raw")
+
+    assert topic is not None
+    assert (topic.kind, topic.token, topic.masked) == (Kind.RAW, "a1b2c3", f"{prefix}device/sck/+/readings/raw")
+    assert topic.receipts == f"{prefix}device/sck/a1b2c3/receipts"
+
+
+@pytest.mark.parametrize("topic", ["device/sck/device/sck/a/readings", "xdevice/sck/a/readings", "/device/sck/a/info"])
+def test_no_prefix_lets_a_device_speak_for_another(topic: str) -> None:
+    assert parse_topic(topic) is None
