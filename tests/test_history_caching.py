@@ -1,0 +1,110 @@
+"""History is cached as HTTP means it: an ETag stands for the data, and a closed window keeps its own until dirtied."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from caller import Caller
+from readings import receive
+from waiting import refresh_all
+from werkzeug.test import TestResponse
+
+from sql import DictConnection
+
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+DAY = {"from": "2026-01-15", "to": "2026-01-16"}
+
+
+@pytest.fixture
+def device_id(user: Caller, conn: DictConnection) -> int:
+    """A device with one old reading, in a database whose horizon is a quarter of an hour ago."""
+    device_id = int(user.register_device()["id"])
+    receive(conn, device_id, s55=[(NOON, 1.0)])
+    refresh_all(conn)
+    return device_id
+
+
+Ask = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def ask(anybody: Caller, device_id: int) -> Ask:
+    def ask(etag: str | None = None, **query: Any) -> TestResponse:
+        query = {"sensor_id": 55, "rollup": "1h", **query}
+        headers = {"If-None-Match": etag} if etag else {}
+        return anybody.get(f"/v0/devices/{device_id}/readings", query_string=query, headers=headers)
+
+    return ask
+
+
+def test_what_has_not_changed_is_not_sent_again(ask: Ask) -> None:
+    first = ask(**DAY)
+    again = ask(first.headers["ETag"], **DAY)
+
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert first.headers["Cache-Control"] == again.headers["Cache-Control"] == "public, no-cache"
+
+
+def test_a_closed_window_stays_the_same_while_new_readings_come(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    etag = ask(**DAY).headers["ETag"]
+
+    receive(conn, device_id, s55=[(datetime.now(UTC), 5.0)])
+
+    assert ask(etag, **DAY).status_code == 304
+
+
+def test_a_late_reading_makes_a_closed_window_new_at_once(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    etag = ask(**DAY).headers["ETag"]
+
+    receive(conn, device_id, s55=[(NOON + timedelta(minutes=1), 3.0)])
+    changed = ask(etag, **DAY)
+
+    assert changed.status_code == 200
+    assert changed.json["readings"] == [["2026-01-15T12:00:00Z", 2.0]]
+
+
+def test_a_refresh_changes_no_answer_and_so_no_etag(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    receive(conn, device_id, s55=[(NOON + timedelta(minutes=1), 3.0)])
+    etag = ask(**DAY).headers["ETag"]
+
+    refresh_all(conn)
+
+    assert ask(etag, **DAY).status_code == 304
+
+
+def test_an_open_window_is_new_with_each_reading(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    first = ask()
+    assert ask(first.headers["ETag"]).status_code == 304
+
+    receive(conn, device_id, s55=[(datetime.now(UTC), 5.0)])
+
+    assert ask(first.headers["ETag"]).status_code == 200
+
+
+def test_a_reading_sent_again_changes_nothing(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    etag = ask(**DAY).headers["ETag"]
+
+    receive(conn, device_id, s55=[(NOON, 1.0)])
+
+    assert ask(etag, **DAY).status_code == 304
+
+
+@pytest.mark.parametrize("other", [{"rollup": "2h"}, {"function": "max"}, {"tz": "Europe/Madrid"}, {"sensor_id": 56}])
+def test_another_question_has_another_etag(ask: Ask, other: dict[str, Any]) -> None:
+    assert ask(ask(**DAY).headers["ETag"], **DAY, **other).status_code == 200
+
+
+def test_a_private_devices_history_is_for_no_shared_cache(
+    user: Caller, anybody: Caller, ask: Ask, device_id: int
+) -> None:
+    etag = ask(**DAY).headers["ETag"]
+    user.patch(f"/v0/devices/{device_id}", {"is_private": True})
+
+    stranger = ask(etag, **DAY)
+    query = {"sensor_id": 55, "rollup": "1h", **DAY}
+    owner = user.get(f"/v0/devices/{device_id}/readings", query_string=query)
+
+    assert stranger.status_code == 403
+    assert owner.headers["Cache-Control"] == "private, no-cache"
