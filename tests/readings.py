@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ingestor.batch import Batch
-from ingestor.known import Known
+from ingestor.known import EARLIEST, Known
 from ingestor.times import to_us
 from ingestor.writer import Ledger, Writer
 from sql import DictConnection
@@ -15,7 +15,7 @@ def receive(conn: DictConnection, device_id: int, **sent: Sequence[tuple[datetim
     """Store what a device's sensors sent, each given as s55=[(time, raw), …]."""
     points = [(int(name[1:]), to_us(time), raw) for name, points in sent.items() for time, raw in points]
     sensor_ids, times, raws = (list(column) for column in zip(*points, strict=True))
-    batch = Batch([device_id] * len(points), sensor_ids, times, raws)
+    batch = Batch(EARLIEST, [device_id] * len(points), sensor_ids, times, raws)
     return Writer(Known()).write(conn, batch).ledger
 
 
