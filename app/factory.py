@@ -16,6 +16,7 @@ from app import browser, compression, headers, pages, rate_limits
 from app.api import (
     accounts,
     applications,
+    archives,
     calibrations,
     components,
     device_imports,
@@ -61,6 +62,7 @@ log = logging.getLogger(__name__)
 _V0 = (
     accounts,
     applications,
+    archives,
     calibrations,
     components,
     device_imports,

@@ -41,6 +41,7 @@ _SECURITY_SCHEMES = {
 }
 
 _PATH_PARAMETERS = {
+    "archive_id": ("the archive's id", 1),
     "component_id": ("the component's id", 1),
     "application_id": ("the application's id", 1),
     "device_id": ("the device's id", 1),

@@ -25,6 +25,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "calibrations.of_kit": (_OPEN, None),
     "calibrations.of_sensor": (_OPEN, None),
     "calibrations.preview": ("devices:read", "devices:read"),
+    "archives": ("readings:read", "readings:read"),
     "components": ("devices:read", "devices:write"),
     "device_imports": ("devices:read", "devices:write"),
     "device_lifecycle": ("devices:read", "devices:write"),

@@ -6,6 +6,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from caller import Caller
 from mail_server import Mailbox
@@ -34,6 +35,26 @@ def store(conn: DictConnection, device_id: int, sensor_id: int, readings: Sequen
             "FROM unnest(%(times)s::timestamptz[]) AS t ON CONFLICT (device_id, day) DO UPDATE SET refreshing = false",
             {**component, "times": times},
         )
+
+
+def change(
+    conn: DictConnection,
+    device_id: int,
+    sensor_id: int,
+    time: datetime,
+    value: float,
+    calibration_id: int | None = None,
+) -> None:
+    """Write one datapoint as late data or a recalibration does."""
+    with conn.transaction():
+        queries.hold_rollup_horizon(conn)
+        conn.execute(
+            "INSERT INTO datapoints (device_id, sensor_id, time, raw, value, calibration_id) "
+            "VALUES (%s, %s, %s, 1, %s, %s) ON CONFLICT (device_id, sensor_id, time) "
+            "DO UPDATE SET value = excluded.value, calibration_id = excluded.calibration_id",
+            (device_id, sensor_id, time, value, calibration_id),
+        )
+        queries.mark_late_days(conn, device_ids=np.array([device_id], np.int32), days=[time.date()])
 
 
 def export(caller: Caller, work: Callable[[], None], *device_ids: int, **query: Any) -> dict[str, Any]:

@@ -177,6 +177,13 @@ GET    /v0/devices/{device_id}/readings/csv_archive  public  401  200  200      
                                                private      401   404   200        404   200      401     401   403
                                                archived     401   404   404        404   404      401     401   403
 
+GET    /v0/archives                            -            401   200   200        200   200      401     401   403
+POST   /v0/archives                            -            401   201   201        201   201      401     401   403
+GET    /v0/archives/{archive_id}               -            401   404   200        404   200      401     401   403
+DELETE /v0/archives/{archive_id}               -            401   404   204        404   204      401     401   403
+GET    /v0/archives/{archive_id}/manifest      -            401   404   200        404   200      401     401   403
+GET    /v0/archives/{archive_id}/download/{signature}/{filename}  -  403  403  403  403   403      403     403   403
+
 GET    /v0/exports                             -            401   200   200        200   200      401     401   403
 POST   /v0/exports                             -            401   202   202        202   202      401     401   403
 GET    /v0/exports/{export_id}                 -            401   404   200        404   200      401     401   403
@@ -370,6 +377,11 @@ def _application_id(world: World) -> int:
     return made
 
 
+def _archive_id(world: World) -> int:
+    what = {"owner_id": world.owner_id, "device_id": world.device_id, "experiment_id": None}
+    return int(queries.insert_archive(world.conn, **what, period="day", question=Jsonb({"tz": "UTC"}))["id"])
+
+
 def _export_id(world: World) -> int:
     export = queries.insert_export(
         world.conn, owner_id=world.owner_id, device_ids=[world.device_id], question=Jsonb({"layout": "wide"})
@@ -382,6 +394,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "component_id": _component_id,
     "device_id": lambda world: world.device_id,
     "device_token_id": _device_token_id,
+    "archive_id": _archive_id,
     "export_id": _export_id,
     "filename": lambda world: "almanac-1.csv.gz",
     "experiment_id": _experiment_id,
@@ -425,6 +438,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/tag_sensors": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
     "POST /v0/tags": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
+    "POST /v0/archives": lambda world: {"device_id": world.device_id, "period": "month"},
     "POST /v0/exports": lambda world: {"device_ids": [world.device_id]},
     "POST /v0/me/tokens": lambda world: {"name": "t", "scopes": ["account"]},
     "POST /v0/password_resets": lambda world: {"username": _username(world)},

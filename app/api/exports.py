@@ -1,6 +1,5 @@
 """Take data away: ask for an export, see how far it is, fetch it."""
 
-from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from flask import Response, current_app, url_for
@@ -13,9 +12,9 @@ from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
 from app.auth import current_user, signed_in
 from app.database import connection
-from app.errors import invalid, not_found, refuse
+from app.errors import not_found, refuse
 from app.exports.files import METADATA, path_of
-from app.exports.question import question_json
+from app.exports.question import question_json, range_json
 from app.jobs.wake import wake_export
 from app.policy import owns
 from app.schemas.exports import CsvArchive, Export, NewExport
@@ -41,8 +40,6 @@ def create(fields: dict[str, Any]) -> Response:
 
     Readings come sorted by device and time. Whoever may read a device may export it.
     """
-    if fields["format"] == "parquet" and not _has_parquet():
-        invalid(422, format="this server cannot write Parquet: its extra `parquet` is not installed")
     with connection() as conn:
         export = _queue(conn, fields)
     accepted = answer(_json(export), 202)
@@ -144,14 +141,10 @@ def _queue(conn: DictConnection, fields: dict[str, Any], *, csv_archive: bool = 
     device_ids = chosen_devices(conn, fields)
     if queries.count_unfinished_exports(conn, owner_id=_user_id()) >= _MOST_UNFINISHED:
         _too_many(60, f"{_MOST_UNFINISHED} of your exports wait or run: let one finish, or cancel one")
-    question = question_json(fields) | ({"csv_archive": True} if csv_archive else {})
+    question = range_json(fields) | question_json(fields) | ({"csv_archive": True} if csv_archive else {})
     export: Row = queries.insert_export(conn, owner_id=_user_id(), device_ids=device_ids, question=Jsonb(question))
     wake_export("run", export["id"], export["attempt"])
     return export
-
-
-def _has_parquet() -> bool:
-    return find_spec("pyarrow") is not None
 
 
 def _own(conn: DictConnection, export_id: int) -> Row:

@@ -55,7 +55,7 @@ def build(
     calibration_ids: dict[tuple[int, int], set[int]] = {}
     with _open(file, question, columns, several=len(devices) > 1) as data:
         for number, series in enumerate(many):
-            extent = extent_of(pool, series.device.id, series.sensor_ids, question)
+            extent = extent_of(pool, series.device.id, series.sensor_ids, question.start_us, question.end_us)
             if extent is None:
                 continue
             for part in read_slices(pool, series.device.id, series.sensor_ids, extent, question):

@@ -19,6 +19,7 @@ from app.exports.stamps import stamps
 from sql.arrays import Times
 
 _LEVEL = 1  # a third of the time of level 6, and a file a fifth larger
+_BLOCK = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -47,6 +48,7 @@ class CsvFile:
         self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._thread = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
+        self._rest = b""
         if question.layout == "wide":
             names = ["time", *(["device_id", "device"] if several else []), *(column.title for column in columns)]
         else:
@@ -60,7 +62,7 @@ class CsvFile:
         if error[0] is None:
             self._put(b"\n")
             self._wait()
-            self._file.write(self._gzip.flush())
+            self._file.write(self._gzip.compress(self._rest) + self._gzip.flush())
         self._thread.shutdown()
 
     def write(self, device: Device, component: Component | None, times: Times, values: Matrix) -> None:
@@ -82,7 +84,12 @@ class CsvFile:
         self._pending = self._thread.submit(self._compress, text)
 
     def _compress(self, text: bytes) -> None:
-        self._file.write(self._gzip.compress(text))
+        """Compress in blocks of one size, so that the same data give the same file, whatever the size of the slices."""
+        text = self._rest + text
+        whole = len(text) // _BLOCK * _BLOCK
+        for start in range(0, whole, _BLOCK):
+            self._file.write(self._gzip.compress(text[start : start + _BLOCK]))
+        self._rest = text[whole:]
 
     def _wait(self) -> None:
         if self._pending is not None:

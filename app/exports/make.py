@@ -23,6 +23,7 @@ class Made(NamedTuple):
     rows: int
     bytes: int
     sha256: str
+    calibration_ids: list[int]  # the versions that made its values
     metadata: dict[str, Any]
 
 
@@ -70,4 +71,4 @@ def make(
         "source": config.public_url,
         **metadata(question, devices, components, columns, built.calibration_ids, calibrations),
     }
-    return Made(built.rows, size, sha256, about)
+    return Made(built.rows, size, sha256, ids, about)

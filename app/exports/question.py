@@ -29,7 +29,7 @@ class Question:
 
     @classmethod
     def of(cls, asked: dict[str, Any]) -> "Question":
-        """Read what question_json wrote."""
+        """Read what range_json and question_json wrote."""
         zone = ZoneInfo(asked["tz"])
         start, end = ((asked[name] and to_us(datetime.fromisoformat(asked[name]))) for name in ("from", "to"))
         return cls(
@@ -62,13 +62,16 @@ class Question:
 
 
 def question_json(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of schemas.exports.NewExport as exports.question keeps them and Question.of reads them."""
+    """Return the fields of schemas.exports.FileChoices as tables keep them; Question.of reads them with a range."""
     return {
-        "from": fields["start"] and fields["start"].isoformat(),
-        "to": fields["end"] and fields["end"].isoformat(),
         "sensors": fields["sensors"],
         "rollup": fields["rollup"] and str(fields["rollup"]),
         "function": ",".join(function.name for function in fields["function"]),
         "tz": str(fields["tz"]),
         **{name: fields[name] for name in ("layout", "format", "values")},
     }
+
+
+def range_json(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the range of NewExport likewise."""
+    return {"from": fields["start"] and fields["start"].isoformat(), "to": fields["end"] and fields["end"].isoformat()}

@@ -47,17 +47,17 @@ class Extent(NamedTuple):
     end_us: int
 
 
-def extent_of(pool: Pool, device_id: int, sensor_ids: Sequence[int], question: Question) -> Extent | None:
-    """Return the range that holds datapoints of these components and was asked for; None where there are none."""
+def extent_of(
+    pool: Pool, device_id: int, sensor_ids: Sequence[int], start_us: int | None, end_us: int | None
+) -> Extent | None:
+    """Return the part of a range (None: unbounded) that holds datapoints of these components, or None."""
     with pool.connection() as conn:
         found = queries.datapoints_extent(conn, device_id=device_id, sensor_ids=list(sensor_ids))
     if found["first_time"] is None:
         return None
-    start_us, end_us = to_us(found["first_time"]), to_us(found["last_time"]) + 1
-    if question.start_us is not None:
-        start_us = max(start_us, question.start_us)
-    if question.end_us is not None:
-        end_us = min(end_us, question.end_us)
+    first_us, beyond_us = to_us(found["first_time"]), to_us(found["last_time"]) + 1
+    start_us = first_us if start_us is None else max(first_us, start_us)
+    end_us = beyond_us if end_us is None else min(beyond_us, end_us)
     return Extent(start_us, end_us) if start_us < end_us else None
 
 

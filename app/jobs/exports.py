@@ -209,15 +209,21 @@ def _message(config: Config, conn: DictConnection, export: Row) -> Any:
 
 
 def purge() -> None:
-    """Drop exports whose time is over, and the files that belong to none."""
+    """Drop exports whose time is over, and the files whose export or archive is gone."""
     config = Config.from_env()
     storage = Storage(config.storage_url)
     with connect(config.database_url) as conn:
         gone = len(queries.delete_expired_exports(conn))
-        paths = list(storage.list("exports"))
-        ids = {int(path.split("/")[1]) for path in paths}
-        kept = {row["id"] for row in queries.export_ids(conn, ids=list(ids))}
-    orphans = [path for path in paths if int(path.split("/")[1]) not in kept]
+        files = _purge_files(storage, "exports", lambda ids: queries.export_ids(conn, ids=ids))
+        files += _purge_files(storage, "archives", lambda ids: queries.archive_ids(conn, ids=ids))
+    log.info("exports purged", extra={"exports": gone, "files": files})
+
+
+def _purge_files(storage: Storage, folder: str, known: Callable[[list[int]], list[Row]]) -> int:
+    """Delete what lies in folders of things that are not known any more, and return how many files that were."""
+    owners = {path: int(path.split("/")[1]) for path in storage.list(folder)}
+    kept = {row["id"] for row in known(sorted(set(owners.values())))}
+    orphans = [path for path, owner in owners.items() if owner not in kept]
     for path in orphans:
         storage.delete(path)
-    log.info("exports purged", extra={"exports": gone, "files": len(orphans)})
+    return len(orphans)

@@ -14,6 +14,7 @@ from app.jobs.queue import open_queue
 
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
+    "archives.watch": timedelta(minutes=5),
     "exports.purge": timedelta(hours=1),
     "exports.watch": timedelta(minutes=1),
     "purges.purge_archived": timedelta(hours=1),

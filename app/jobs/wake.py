@@ -1,4 +1,4 @@
-"""Wake a worker up for an export. Light, so that the API need not load what the job does."""
+"""Wake a worker up for an export or an archive. Light, so that the API need not load what the job does."""
 
 import logging
 from contextlib import suppress
@@ -14,20 +14,27 @@ _LONGEST_S = 24 * 3600
 
 
 def wake_export(kind: str, export_id: int, attempt: int) -> None:
-    """Let a worker `run` or `mail` an export, unless one is going to already.
+    """Let a worker `run` or `mail` an export, unless one is going to already."""
+    _wake(f"exports.{kind}", export_id, f"export-{kind}-{export_id}-{attempt}")
 
-    Without Redis nothing is lost: exports.watch does it once Redis is back.
-    """
+
+def wake_archive(archive_id: int) -> None:
+    """Let a worker publish what an archive lacks, unless one is going to already."""
+    _wake("archives.publish", archive_id, f"archive-{archive_id}")
+
+
+def _wake(job: str, thing_id: int, job_id: str) -> None:
+    """Without Redis nothing is lost: the periodic `watch` does it once Redis is back."""
     try:
         with suppress(DuplicateJobError):
             enqueue(
-                f"exports.{kind}",
-                export_id,
-                job_id=f"export-{kind}-{export_id}-{attempt}",
+                job,
+                thing_id,
+                job_id=job_id,
                 unique=True,
                 job_timeout=_LONGEST_S,
                 result_ttl=0,  # a job that is kept would stand in the way of the next one of its name
                 failure_ttl=60,
             )
     except RedisError:
-        log.warning("no worker woken up", extra={"export_id": export_id}, exc_info=True)
+        log.warning("no worker woken up", extra={"job": job_id}, exc_info=True)

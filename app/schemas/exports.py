@@ -1,5 +1,6 @@
 """Exports."""
 
+from importlib.util import find_spec
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,38 +22,9 @@ class SensorField(fields.Field[int | str]):
         return value
 
 
-class NewExport(Request):
-    """What to take away."""
+class FileChoices(Request):
+    """What a file is to hold of its devices, and how."""
 
-    device_ids = fields.List(
-        fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1)),
-        load_default=None,
-        validate=validate.Length(1, MOST_DEVICES),
-        metadata={"description": f"at most {MOST_DEVICES:,} devices", "example": [1]},
-    )
-    experiment_id = fields.Integer(
-        strict=True,
-        load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
-        metadata={"description": "or the devices of an experiment, from its beginning to its end"},
-    )
-    q = fields.Dict(
-        keys=fields.String(),
-        load_default=None,
-        metadata={"description": "or devices by the filters of `GET /v0/devices`", "example": {"tags_name_eq": "air"}},
-    )
-    start = TimeField(
-        data_key="from",
-        load_default=None,
-        allow_none=True,
-        metadata={"description": "inclusive; default: the first reading", "example": "2026-01-01"},
-    )
-    end = TimeField(
-        data_key="to",
-        load_default=None,
-        allow_none=True,
-        metadata={"description": "inclusive; default: the last reading", "example": "2026-01-31T23:59:59Z"},
-    )
     sensors = fields.List(
         SensorField(),
         load_default=list,
@@ -87,13 +59,52 @@ class NewExport(Request):
     )
 
     @validates_schema
+    def _check_rollup(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data.get("rollup") and not data["rollup"].count:
+            raise ValidationError("must not be 0; leave it out to get readings as they are", "rollup")
+        if data.get("format") == "parquet" and find_spec("pyarrow") is None:
+            raise ValidationError("cannot be parquet here: this server runs without its extra of that name", "format")
+
+
+class NewExport(FileChoices):
+    """What to take away."""
+
+    device_ids = fields.List(
+        fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1)),
+        load_default=None,
+        validate=validate.Length(1, MOST_DEVICES),
+        metadata={"description": f"at most {MOST_DEVICES:,} devices", "example": [1]},
+    )
+    experiment_id = fields.Integer(
+        strict=True,
+        load_default=None,
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "or the devices of an experiment, from its beginning to its end"},
+    )
+    q = fields.Dict(
+        keys=fields.String(),
+        load_default=None,
+        metadata={"description": "or devices by the filters of `GET /v0/devices`", "example": {"tags_name_eq": "air"}},
+    )
+    start = TimeField(
+        data_key="from",
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "inclusive; default: the first reading", "example": "2026-01-01"},
+    )
+    end = TimeField(
+        data_key="to",
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "inclusive; default: the last reading", "example": "2026-01-31T23:59:59Z"},
+    )
+
+    @validates_schema
     def _check(self, data: dict[str, Any], **kwargs: Any) -> None:
         if sum(data.get(name) is not None for name in ("device_ids", "experiment_id", "q")) != 1:
             raise ValidationError("send just one of device_ids, experiment_id and q", "device_ids")
         if data.get("start") and data.get("end") and data["start"] > data["end"]:
             raise ValidationError("is after `to`", "from")
-        if data.get("rollup") and not data["rollup"].count:
-            raise ValidationError("must not be 0; leave it out to get readings as they are", "rollup")
 
 
 class Export(Schema):

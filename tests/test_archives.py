@@ -1,0 +1,171 @@
+"""Archives: every period once, each again when it changes, no version ever lost."""
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from caller import Caller
+from exporting import change, fetch, store
+
+from app.jobs import archives, exports
+from sql import DictConnection
+
+Work = Callable[[], None]
+START = datetime(2025, 1, 20, tzinfo=UTC)
+TEMPERATURE = 55
+
+
+@pytest.fixture
+def device(user: Caller, conn: DictConnection) -> dict[str, Any]:
+    """A device that measured from 20 January to 10 March 2025, but for February."""
+    device = user.register_device()
+    days = [START + timedelta(days=day) for day in range(50)]
+    store(conn, device["id"], TEMPERATURE, [(day, 1.0, float(day.day)) for day in days if day.month != 2])
+    conn.execute("CALL refresh_rollups()")  # moves the horizon: what is written below it from now on is late
+    return device
+
+
+def publish(user: Caller, work: Work, **what: Any) -> int:
+    made = user.post("/v0/archives", what)
+    assert made.status_code == 201, made.text
+    work()
+    return int(made.json["id"])
+
+
+def publish_again(conn: DictConnection, work: Work) -> None:
+    """What an hour later brings."""
+    conn.execute("UPDATE archives SET due_at = now()")
+    archives.watch()
+    work()
+
+
+def files(user: Caller, archive_id: int) -> list[dict[str, Any]]:
+    return list(user.get(f"/v0/archives/{archive_id}/manifest").json["files"])
+
+
+def editions(user: Caller, archive_id: int) -> list[tuple[str, int, str, bool]]:
+    return [(file["from"][:10], file["version"], file["reason"], file["newest"]) for file in files(user, archive_id)]
+
+
+def test_each_month_that_has_readings_is_published_once(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    publish_again(conn, work)
+
+    assert editions(user, archive_id) == [("2025-01-01", 1, "first", True), ("2025-03-01", 1, "first", True)]
+    january, _ = (gzip.decompress(fetch(user, file["download_url"])).decode() for file in files(user, archive_id))
+    assert january.count("\n") == 12 + 1
+    assert january.splitlines()[1].startswith("2025-01-20T00:00:00+00:00,")
+
+
+def test_a_day_is_the_days_of_its_zone(user: Caller, work: Work, device: dict[str, Any]) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="day", tz="America/Lima")
+
+    first = files(user, archive_id)[0]
+    text = gzip.decompress(fetch(user, first["download_url"])).decode()
+    assert (first["from"], first["to"]) == ("2025-01-19T05:00:00Z", "2025-01-20T05:00:00Z")
+    assert first["filename"] == f"almanac-archive-{archive_id}-2025-01-19-v1.csv.gz"
+    assert text.splitlines()[1:] == ["2025-01-19T19:00:00-05:00,20"]
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_corrected_month_comes_again_as_version_2_and_version_1_stays(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], file_format: str
+) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month", format=file_format)
+    before = files(user, archive_id)
+    change(conn, device["id"], TEMPERATURE, START, 99.0)
+    publish_again(conn, work)
+    publish_again(conn, work)
+
+    assert editions(user, archive_id) == [
+        ("2025-01-01", 2, "changed", True),
+        ("2025-01-01", 1, "first", False),
+        ("2025-03-01", 1, "first", True),
+    ]
+    second, first, _ = files(user, archive_id)
+    about = json.loads(fetch(user, second["metadata_url"]))
+    assert (about["version"], about["reason"], about["replaces_sha256"]) == (2, "changed", first["sha256"])
+    assert first["sha256"] == before[0]["sha256"]
+    assert fetch(user, first["download_url"]) == fetch(user, before[0]["download_url"])
+
+
+def test_readings_that_come_late_into_an_empty_month_publish_it(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    change(conn, device["id"], TEMPERATURE, datetime(2025, 2, 14, tzinfo=UTC), 7.0)
+    publish_again(conn, work)
+
+    assert [edition[:3] for edition in editions(user, archive_id)] == [
+        ("2025-01-01", 1, "first"),
+        ("2025-02-01", 1, "first"),
+        ("2025-03-01", 1, "first"),
+    ]
+
+
+def test_a_recalibration_is_named_as_such(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    calibration = conn.execute(
+        "INSERT INTO calibrations (sensor_id, device_id, valid_from, equation) "
+        "VALUES (%s, %s, %s, '2 * raw') RETURNING id",
+        (TEMPERATURE, device["id"], START),
+    ).fetchone()
+    assert calibration is not None
+    change(conn, device["id"], TEMPERATURE, START, 2.0, calibration["id"])
+    publish_again(conn, work)
+
+    assert editions(user, archive_id)[0] == ("2025-01-01", 2, "recalibrated", True)
+    assert files(user, archive_id)[0]["calibration_ids"] == [calibration["id"]]
+
+
+def test_a_write_that_changes_nothing_publishes_nothing(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    change(conn, device["id"], TEMPERATURE, START, 99.0)
+    change(conn, device["id"], TEMPERATURE, START, float(START.day))
+    publish_again(conn, work)
+
+    assert len(editions(user, archive_id)) == 2
+
+
+def test_an_experiment_is_archived_with_all_its_devices(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    other = user.register_device(name="Roof")
+    store(conn, other["id"], TEMPERATURE, [(START, 1.0, 5.0)])
+    experiment = user.post("/v0/experiments", {"name": "Heat", "device_ids": [device["id"], other["id"]]}).json
+    archive_id = publish(user, work, experiment_id=experiment["id"], period="month")
+
+    text = gzip.decompress(fetch(user, files(user, archive_id)[0]["download_url"])).decode()
+    assert text.splitlines()[-1] == f"2025-01-20T00:00:00+00:00,{other['id']},Roof,5"
+
+
+def test_a_deleted_archive_leaves_no_file(user: Caller, anybody: Caller, work: Work, device: dict[str, Any]) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    url = files(user, archive_id)[0]["download_url"]
+    assert user.delete(f"/v0/archives/{archive_id}").status_code == 204
+    exports.purge()
+
+    assert user.get(f"/v0/archives/{archive_id}").status_code == 404
+    assert anybody.get(url).status_code == 404
+
+
+def test_a_device_that_turned_private_is_published_no_more(
+    user: Caller, new_user: Callable[..., Caller], work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    other = new_user()
+    archive_id = publish(other, work, device_id=device["id"], period="month")
+    conn.execute("UPDATE devices SET is_private = true WHERE id = %s", [device["id"]])
+    change(conn, device["id"], TEMPERATURE, START, 99.0)
+    publish_again(conn, work)
+
+    assert len(files(other, archive_id)) == 2
+    assert other.get(f"/v0/archives/{archive_id}").json["error"] == "there is no device left that you may read"
