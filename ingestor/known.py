@@ -25,8 +25,13 @@ class Known:
         self.sensors = Sensors()
         self.components: set[tuple[int, int]] = set()  # (device id, sensor id)
         self._devices: dict[str, tuple[int, datetime | None]] = {}  # by token, with the end of its validity
+        self._named: dict[str, int] = {}
         self._version: int | None = None
         self._kept_for: timedelta | None = None  # None: for ever
+
+    def remember(self, token: str, device_id: int) -> None:
+        """Know a device by a name that is no token of it in the database."""
+        self._named[token] = device_id
 
     def refresh(self, conn: DictConnection) -> None:
         """Forget what may have changed; call it with every batch."""
@@ -44,12 +49,15 @@ class Known:
 
     def devices_of(self, conn: DictConnection, tokens: set[str], now: datetime) -> dict[str, int]:
         """Return the device of each token that is valid now."""
-        by_hash = {hash_token(token): token for token in tokens if token not in self._devices}
+        by_hash = {
+            hash_token(token): token for token in tokens if token not in self._devices and token not in self._named
+        }
         if by_hash:
             for row in queries.device_ids_of_tokens(conn, hashes=list(by_hash)):
                 self._devices[by_hash[bytes(row["hash"])]] = (row["device_id"], row["expires_at"])
         found = ((token, self._devices.get(token)) for token in tokens)
-        return {token: entry[0] for token, entry in found if entry and (entry[1] is None or entry[1] > now)}
+        valid = {token: entry[0] for token, entry in found if entry and (entry[1] is None or entry[1] > now)}
+        return {**valid, **{token: self._named[token] for token in tokens & self._named.keys()}}
 
     def make_components(self, conn: DictConnection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Make the components that the database lacks, and return those that were not known; call it in a transaction.

@@ -204,6 +204,12 @@ GET    /v0/me/tokens                           -            401   200   200     
 POST   /v0/me/tokens                           -            401   201   201        201   201      401     401   403
 DELETE /v0/me/tokens/{token_id}                -            401   404   200        404   404      401     401   403
 
+POST   /v0/onboarding/device                   -            201   201   201        201   201      401     401   403
+GET    /v0/onboarding/device                   -            404   404   404        404   404      401     401   403
+PATCH  /v0/onboarding/device                   -            404   404   404        404   404      401     401   403
+POST   /v0/onboarding/user                     -            200   200   200        200   200      401     401   403
+POST   /v0/onboarding/register                 -            404   404   404        404   404      401     401   403
+
 POST   /v0/password_resets                     -            200   200   200        200   200      200     200   200
 GET    /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
 PATCH  /v0/password_resets/{token}             -            200   200   200        200   200      200     200   200
@@ -441,6 +447,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/archives": lambda world: {"device_id": world.device_id, "period": "month"},
     "POST /v0/exports": lambda world: {"device_ids": [world.device_id]},
     "POST /v0/me/tokens": lambda world: {"name": "t", "scopes": ["account"]},
+    "POST /v0/onboarding/user": lambda world: {"email": f"{_username(world)}@example.org"},
     "POST /v0/password_resets": lambda world: {"username": _username(world)},
     "PATCH /v0/password_resets/{token}": lambda world: {"password": "another battery"},
     "PUT /v0/password_resets/{token}": lambda world: {"password": "another battery"},
