@@ -52,6 +52,7 @@ _PATH_PARAMETERS = {
     "id_or_username": ("the user's id or username", "ada"),
     "measurement_id": ("the measurement's id", 1),
     "recalibration_id": ("the redo's id", 1),
+    "quarantine_id": ("the id of what is in quarantine", 1),
     "sensor_id": ("the sensor's id", 55),
     "session_id": ("the session's id", "0e3a9a5c-3f6e-4f0e-9d0a-3d6a9c1f2b3e"),
     "tag": ("the tag's id or name", "Barcelona"),

@@ -41,6 +41,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "maps": ("devices:read", "devices:read"),
     "measurements": (_OPEN, "devices:write"),
     "onboarding": ("devices:read", "devices:write"),
+    "quarantine": ("readings:read", "readings:write"),
     "readings": ("readings:read", "readings:write"),
     "recalibrations": ("devices:read", "devices:write"),
     "search": ("devices:read", "devices:read"),

@@ -96,6 +96,13 @@ class Batch:
             self.raws.extend(raws)
         return True
 
+    def extend(self, other: "Batch") -> None:
+        """Add the datapoints of another batch."""
+        self.device_ids += other.device_ids
+        self.sensor_ids += other.sensor_ids
+        self.times += other.times
+        self.raws += other.raws
+
     def keep_aside(
         self, device_id: int | None, topic: str, flaw: Flaw, token_hash: bytes | None = None, position: int = 0
     ) -> None:

@@ -98,6 +98,11 @@ GET    /v0/measurements/{measurement_id}/latest  -          200   200   200     
 POST   /v0/devices/{device_id}/readings        public       401   403   200        403   200      401     401   403
                                                private      401   403   200        403   200      401     401   403
                                                archived     401   404   404        404   404      401     401   403
+GET    /v0/quarantine                          -            401   200   200        200   200      401     401   403
+POST   /v0/quarantine/release                  -            401   404   200        404   200      401     401   403
+GET    /v0/quarantine/{quarantine_id}          -            401   404   200        404   200      401     401   403
+DELETE /v0/quarantine/{quarantine_id}          -            401   404   200        404   200      401     401   403
+
 GET    /v0/add                                 -            200   200   200        200   200      200     200   200
 POST   /v0/add                                 -            200   200   200        200   200      200     200   200
 PATCH  /v0/add                                 -            200   200   200        200   200      200     200   200
@@ -357,6 +362,22 @@ def _kit_id(world: World) -> int:
     return kit_id
 
 
+def _quarantine_id(world: World) -> int:
+    payload = b'{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"id":55,"value":1}]}'
+    queries.insert_quarantine(
+        world.conn,
+        device_ids=[world.device_id],
+        token_hashes=[None],
+        topics=["device/sck/+/readings"],
+        payloads=[payload],
+        reasons=["unknown_sensor"],
+        details=[""],
+    )
+    row = world.conn.execute("SELECT id FROM quarantine WHERE device_id = %s", [world.device_id]).fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
 def _measurement_id(world: World) -> int:
     name = secrets.token_hex(6)
     return int(queries.insert_measurement(world.conn, name=name, description="", unit=None, definition=None))
@@ -407,6 +428,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "id_or_username": lambda world: world.owner_id,
     "kit": _kit_id,
     "measurement_id": _measurement_id,
+    "quarantine_id": _quarantine_id,
     "recalibration_id": _recalibration_id,
     "sensor_id": _sensor_id,
     "session_id": lambda world: world.session(world.owner_id)["refresh_token"].partition(".")[0],
@@ -439,6 +461,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/devices/{device_id}/readings": lambda world: {
         "data": [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": 55, "value": 1}]}]
     },
+    "POST /v0/quarantine/release": lambda world: {"ids": [_quarantine_id(world)]},
     "POST /v0/kits": lambda world: {"name": "Kit", "components": [{"sensor_id": 55}]},
     "POST /v0/measurements": lambda world: {"name": secrets.token_hex(6), "description": ""},
     "POST /v0/sensors": lambda world: {"name": secrets.token_hex(6), "description": ""},
