@@ -33,6 +33,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "devices": ("devices:read", "devices:write"),
     "experiments": ("devices:read", "devices:write"),
     "devices_v1": ("devices:read", "devices:read"),
+    "experiments.readings": ("readings:read", "readings:read"),
     "exports": ("readings:read", "readings:read"),
     "exports.fetch": (_OPEN, _OPEN),
     "home": (_OPEN, _OPEN),

@@ -62,24 +62,35 @@ def fresh_database(server_url: str) -> Iterator[str]:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def empty_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def empty_database(directory: Path) -> Iterator[str]:
     """The embedded TimescaleDB, or a new database on the server of TEST_DATABASE_URL."""
     if server_url := os.environ.get("TEST_DATABASE_URL"):
         with fresh_database(server_url) as url:
             yield url
         return
     port = services.free_port()
-    with running(services.database(tmp_path_factory.mktemp("database"), port)):
+    with running(services.database(directory, port)):
         yield services.database_url(port)
+
+
+def prepare(database_url: str) -> None:
+    """Make Almanac's tables and catalogue."""
+    migrate(database_url)
+    with psycopg.connect(database_url, prepare_threshold=None) as connection:
+        seed(connection)
+
+
+@pytest.fixture(scope="session")
+def empty_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with empty_database(tmp_path_factory.mktemp("database")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def database_url(empty_database_url: str) -> str:
-    """The same with Almanac's tables and catalogue in it."""
-    migrate(empty_database_url)
-    with psycopg.connect(empty_database_url, prepare_threshold=None) as connection:
-        seed(connection)
+    """A database with Almanac's tables and catalogue in it."""
+    prepare(empty_database_url)
     return empty_database_url
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from caller import Caller
 
+from ingestor.intake import Message, read_messages
+from ingestor.known import Known
+from ingestor.writer import Writer
 from sql import DictConnection
 
 EXPERIMENT = {
@@ -155,6 +158,81 @@ def test_a_device_names_its_experiments(user: Caller, anybody: Caller) -> None:
     experiments = [make(user, device_ids=[device_id])["id"] for _ in range(2)]
 
     assert anybody.get(f"/v0/devices/{device_id}").json["experiment_ids"] == experiments
+
+
+DAY = {"sensor_id": 55, "rollup": "1h", "from": "2026-01-15", "to": "2026-01-16"}
+
+
+def hear_from(conn: DictConnection, device: dict[str, Any], value: float) -> None:
+    """Store a temperature of 2026-01-15 08:30."""
+    payload = b"{t:2026-01-15T08:30:00Z,55:%.2f}" % value
+    message, known = Message(f"device/sck/{device['device_token']}/readings/raw", payload), Known()
+    Writer(known).write(conn, read_messages(conn, [message], known, datetime.now(UTC)))
+
+
+def test_the_readings_of_all_devices_come_in_one_answer_each_as_its_own(
+    user: Caller, anybody: Caller, conn: DictConnection
+) -> None:
+    devices = [user.register_device() for _ in range(3)]
+    for number, device in enumerate(devices[:2]):
+        hear_from(conn, device, 20 + number)
+    path = f"/v0/experiments/{make(user, device_ids=[device['id'] for device in devices])['id']}/readings"
+
+    combined = anybody.get(path, query_string=DAY).json
+
+    assert set(combined) == {"experiment_id", "devices"}
+    alone = [anybody.get(f"/v0/devices/{device['id']}/readings", query_string=DAY).json for device in devices]
+    for history in combined["devices"] + alone:
+        del history["complete_as_of"]
+    assert combined["devices"] == alone
+    assert [history["readings"] for history in alone] == [
+        [["2026-01-15T08:00:00Z", 20.0]],
+        [["2026-01-15T08:00:00Z", 21.0]],
+        [],
+    ]
+
+
+def test_an_experiments_readings_are_those_between_its_start_and_its_end(
+    user: Caller, anybody: Caller, conn: DictConnection
+) -> None:
+    device = user.register_device()
+    hear_from(conn, device, 20)
+    query = {"sensor_id": 55, "rollup": "1h"}
+
+    def read(**times: str) -> list[Any]:
+        experiment_id = make(user, device_ids=[device["id"]], **times)["id"]
+        answer = anybody.get(f"/v0/experiments/{experiment_id}/readings", query_string=query)
+        return answer.json["devices"][0]["readings"]
+
+    assert read(starts_at="2026-01-01", ends_at="2026-02-01") == [["2026-01-15T08:00:00Z", 20.0]]
+    assert read(starts_at="2026-01-16", ends_at="2026-02-01") == []
+    assert read(starts_at="2026-01-01", ends_at="2026-01-15") == []
+
+
+def test_readings_of_private_devices_are_for_their_owner_and_admins_alone(
+    user: Caller, new_user: Callable[..., Caller], anybody: Caller, admin: Caller
+) -> None:
+    public, private = user.register_device()["id"], user.register_device(is_private=True)["id"]
+    path = f"/v0/experiments/{make(user, device_ids=[public, private])['id']}/readings"
+
+    for caller, seen in (
+        (anybody, [public]),
+        (new_user(), [public]),
+        (user, [public, private]),
+        (admin, [public, private]),
+    ):
+        answer = caller.get(path, query_string=DAY)
+        assert [history["device_id"] for history in answer.json["devices"]] == seen
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_a_wrong_question_is_refused_before_anything_is_read(user: Caller, anybody: Caller) -> None:
+    path = f"/v0/experiments/{make(user, device_ids=[user.register_device()['id']])['id']}/readings"
+
+    assert anybody.get(path).status_code == 400
+    assert anybody.get(path, query_string={**DAY, "to": "2025-01-01"}).status_code == 400
+    too_fine = {"sensor_id": 55, "rollup": "1s", "from": "2000-01-01", "fill": "null"}
+    assert anybody.get(path, query_string=too_fine).status_code == 422
 
 
 def test_what_an_admin_changes_stays_its_owners(user: Caller, admin: Caller) -> None:

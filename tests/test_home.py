@@ -41,6 +41,12 @@ def test_home_says_where_things_are(anybody: Caller, path: str) -> None:
     assert answer.headers["Cache-Control"] == "public, max-age=300"
 
 
+def test_every_address_of_home_answers(user: Caller) -> None:
+    for name, address in user.get("/v0/").json.items():
+        if name.endswith("_url"):
+            assert user.get(address.removeprefix("http://localhost")).status_code == 200, name
+
+
 def test_the_version_is_that_of_the_package(anybody: Caller) -> None:
     answer = anybody.get("/v0/version").json
 

@@ -1,20 +1,24 @@
 """Experiments: devices that people look at together for a time."""
 
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.filtering import BOOLEAN, INTEGER, TEXT, TIME, Filterable, FiltersField
+from app.api.history_query import HistoryQuery, Question
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.readings import check, grid_of, history_of, state_of, streamed
 from app.api.respond import answer
 from app.auth import current_user, signed_in
-from app.database import connection
+from app.database import connection, pool
 from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
 from app.schemas.base import Done
-from app.schemas.experiments import Experiment, ExperimentChanges, NewExperiment
-from sql import DictConnection, Row, queries
+from app.schemas.experiments import Experiment, ExperimentChanges, ExperimentHistory, NewExperiment
+from sql import DictConnection, Pool, Row, queries
 from sql.selecting import select_ids
 
 blueprint = Blueprint("experiments", __name__, description="Experiments: devices that people look at together")
@@ -104,6 +108,48 @@ def delete(experiment_id: int) -> Response:
         require_owner(find_experiment(conn, experiment_id), "experiment")
         queries.delete_experiment(conn, id=experiment_id)
     return answer({"message": "OK"})
+
+
+@blueprint.get("/experiments/<int:experiment_id>/readings")
+@blueprint.arguments(HistoryQuery, location="query", error_status_code=400)
+@blueprint.response(200, ExperimentHistory)
+@blueprint.alt_response(400, description="a parameter is missing or malformed")
+@blueprint.alt_response(404, description="there is no such experiment")
+@blueprint.alt_response(422, description="more than can be answered; the message says what can")
+def readings(query: dict[str, Any], experiment_id: int) -> Response:
+    """Show the readings of all of an experiment's devices that you may see, each as its own readings are shown.
+
+    Where `from` and `to` are not given, they are the experiment's start and end.
+    """
+    with connection() as conn:
+        experiment = find_experiment(conn, experiment_id)
+    start, end = query["start"] or experiment["starts_at"], query["end"] or experiment["ends_at"]
+    if start is not None and end is not None and start > end:
+        invalid(400, **{"from": f"{start:%Y-%m-%dT%H:%M:%SZ} is after `to`, {end:%Y-%m-%dT%H:%M:%SZ}"})
+    query = {**query, "start": start, "end": end}
+    now = datetime.now(UTC)
+    questions = [Question.of(device_id, query, now) for device_id in experiment["device_ids"]]
+    for question in questions[:1]:  # they differ in the device alone
+        check(question)
+        grid_of(question)
+    answered = streamed(_histories(pool(), experiment_id, questions, query))
+    answered.headers["Cache-Control"] = "private, no-cache"
+    return answered
+
+
+def _histories(pool: Pool, experiment_id: int, questions: Iterable[Question], query: dict[str, Any]) -> Iterator[bytes]:
+    yield b'{"experiment_id":%d,"devices":[' % experiment_id
+    comma = b""
+    for question in questions:
+        with pool.connection() as conn:
+            state = state_of(conn, question)
+            if state is None:  # purged just now
+                continue
+            body = history_of(pool, conn, question, query, state)
+        yield comma
+        yield from body
+        comma = b","
+    yield b"]}"
 
 
 def find_experiment(conn: DictConnection, experiment_id: int) -> Row:

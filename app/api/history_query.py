@@ -3,11 +3,11 @@
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from flask_smorest import Api
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, missing, validate, validates_schema
 
 from app.history.fill import Fill
 from app.history.functions import FUNCTIONS, Function
@@ -15,18 +15,29 @@ from app.history.rollup import MICROSECOND, Duration, Rollup
 from app.schemas.base import Request
 from ingestor.times import parse_time, to_us
 
+T = TypeVar("T")
+
 LONGEST_QUANTILE_RANGE = timedelta(days=92)  # quantiles need every reading: a kit's 132,000 a component
 _LARGEST_ID = 2**31 - 1
 _LATEST_US = to_us(datetime(2200, 1, 1, tzinfo=UTC))
 
 
-class TimeField(fields.Field[datetime]):
+class WrittenField(fields.Field[T]):
+    """What is written as text, in a query string or in JSON."""
+
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(value, str) and value is not None and value is not missing:
+            raise ValidationError("Not a valid string.")
+        return super().deserialize(value, attr, data, **kwargs)
+
+
+class TimeField(WrittenField[datetime]):
     """A time in any of the forms that clients send, without a zone in that of `tz`; see ingestor.times."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         name = data.get("tz")
         try:
-            return parse_time(value, ZoneInfo(name) if name in _zones() else UTC)
+            return parse_time(value, ZoneInfo(name) if isinstance(name, str) and name in _zones() else UTC)
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
@@ -36,7 +47,7 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())  # looks into a thousand files
 
 
-class DurationField(fields.Field[Duration]):
+class DurationField(WrittenField[Duration]):
     """`<int><unit>`; see app.history.rollup."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> Duration:
@@ -46,7 +57,7 @@ class DurationField(fields.Field[Duration]):
             raise ValidationError(str(error)) from None
 
 
-class FunctionsField(fields.Field[list[Function]]):
+class FunctionsField(WrittenField[list[Function]]):
     """One or more functions, separated by commas."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> list[Function]:
@@ -56,7 +67,7 @@ class FunctionsField(fields.Field[list[Function]]):
             raise ValidationError(str(error)) from None
 
 
-class ZoneField(fields.Field[ZoneInfo]):
+class ZoneField(WrittenField[ZoneInfo]):
     """A time zone by its name in the IANA database."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
@@ -68,14 +79,14 @@ class ZoneField(fields.Field[ZoneInfo]):
             raise ValidationError(f"{value[:40]!r} is no time zone that this server knows") from None
 
 
-class FlagField(fields.Field[bool]):
+class FlagField(WrittenField[bool]):
     """Set by `true`, `1`, or an empty value."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> bool:
         return value.lower() not in ("false", "0", "no", "off")
 
 
-class ListField(fields.Field[list[str]]):
+class ListField(WrittenField[list[str]]):
     """Values separated by commas."""
 
     def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> list[str]:

@@ -21,7 +21,7 @@ from app.policy import require_readable
 from app.schemas.readings import History, Summary
 from app.wire.readings import summary_json
 from ingestor.times import from_us, to_us
-from sql import DictConnection, Row, queries
+from sql import DictConnection, Pool, Row, queries
 from sql.arrays import Times
 
 blueprint = Blueprint("readings", __name__, description="Readings")
@@ -46,30 +46,41 @@ def history(query: dict[str, Any], device_id: int) -> Response:
     """
     question = Question.of(device_id, query, datetime.now(UTC))
     with connection() as conn:
-        state = queries.history_state(
-            conn,
-            device_id=device_id,
-            first_day=from_us(question.start_us).date(),
-            last_day=from_us(question.end_us).date(),
-        )
+        state = state_of(conn, question)
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)
-        _check(question)
+        check(question)
         etag = _etag(question, state)
         if request.if_none_match.contains_weak(etag):
             return _cacheable(Response(status=304), etag, state)
-        components = _components(conn, device_id, query)
+        body = history_of(pool(), conn, question, query, state)
+    return _cacheable(streamed(body), etag, state)
+
+
+def state_of(conn: DictConnection, question: Question) -> Row | None:
+    """Return how a device's data stand for a question, with what decides who may read them."""
+    first_day, last_day = from_us(question.start_us).date(), from_us(question.end_us).date()
+    state: Row | None = queries.history_state(
+        conn, device_id=question.device_id, first_day=first_day, last_day=last_day
+    )
+    return state
+
+
+def history_of(
+    pool: Pool, conn: DictConnection, question: Question, query: dict[str, Any], state: Row
+) -> Iterator[bytes]:
+    """Answer a question, from a loaded HistoryQuery, with a History in pieces; it takes connections as it goes."""
+    components = _components(conn, question.device_id, query)
     about = {
-        "device_id": device_id,
+        "device_id": question.device_id,
         "rollup": str(query["rollup"]),
         "function": ",".join(function.name for function in query["function"]),
         "columns": columns_of(question),
         "complete_as_of": state["complete_as_of"],
     }
     about["from"], about["to"] = local_times(question, np.array([question.start_us, question.end_us - 1]))
-    body = history_body(pool(), question, about, components, state, _grid(question))
-    return _cacheable(_streamed(body), etag, state)
+    return history_body(pool, question, about, components, state, grid_of(question))
 
 
 @blueprint.get("/devices/<int:device_id>/readings/summary")
@@ -96,7 +107,8 @@ def summary(device_id: int) -> Response:
     return _cacheable(answer(summary_json(device_id, state["complete_as_of"], components)), etag, state)
 
 
-def _check(question: Question) -> None:
+def check(question: Question) -> None:
+    """Answer 422 to what would read too much."""
     quantile = next((function.name for function in question.functions if function.quantile is not None), None)
     if quantile and (question.end_us - question.start_us) * MICROSECOND > LONGEST_QUANTILE_RANGE:
         days = LONGEST_QUANTILE_RANGE.days
@@ -111,7 +123,7 @@ def _padded(question: Question) -> bool:
     return question.fill is not None or (question.all_intervals and long_enough)
 
 
-def _grid(question: Question) -> Times | None:
+def grid_of(question: Question) -> Times | None:
     """Return the buckets that must all be there, or None where only those with readings are."""
     if question.rollup is None or not _padded(question):
         return None
@@ -152,7 +164,7 @@ def _cacheable(reply: Response, etag: str, device: Row) -> Response:
     return reply
 
 
-def _streamed(pieces: Iterator[bytes]) -> Response:
+def streamed(pieces: Iterator[bytes]) -> Response:
     """Answer a short answer whole, so that what fails, fails with a status; a long one piece by piece."""
     begun = bytearray()
     for piece in pieces:

@@ -14,7 +14,7 @@ from app.auth import signed_in
 from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.policy import require_owner
-from app.schemas.readings import NewReadings, ReadingsReceipt
+from app.schemas.readings import NewReadings, ReadingsReceipt, RefusedReadings
 from ingestor.batch import Batch
 from ingestor.intake import read_json, read_parts
 from ingestor.known import Known
@@ -57,7 +57,11 @@ _BODY = {
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device")
 @blueprint.alt_response(413, description=f"more than 10 MB, unpacked too, or than {MOST_DATAPOINTS:,} datapoints")
-@blueprint.alt_response(422, description="nothing in it could be stored, or the Idempotency-Key was another request's")
+@blueprint.alt_response(
+    422,
+    schema=RefusedReadings,
+    description="nothing in it could be stored, or the Idempotency-Key was another request's",
+)
 @signed_in
 def send(device_id: int) -> Response:
     """Send readings of a device, as JSON or SenML, gzip or not; the answer says what became of each.

@@ -5,6 +5,7 @@ from marshmallow import Schema, fields, validate
 from app.api.history_query import TimeField
 from app.schemas.base import Request, time_field
 from app.schemas.catalogue import ID, NAME, TEXT
+from app.schemas.readings import History
 
 _MOST_DEVICES = 1000
 
@@ -42,3 +43,8 @@ class Experiment(Schema):
     )
     created_at = time_field(required=True)
     updated_at = time_field(required=True)
+
+
+class ExperimentHistory(Schema):
+    experiment_id = fields.Integer(required=True)
+    devices = fields.List(fields.Nested(History), required=True)

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from app.errors import ErrorSchema
 from app.schemas.base import time_field
 from app.schemas.catalogue import Measurement
 
@@ -120,3 +121,11 @@ class ReadingsReceipt(Schema):
     stored = fields.Integer(required=True, metadata={"description": "new, or changed a value"})
     duplicate = fields.Integer(required=True, metadata={"description": "known already, or said twice"})
     quarantined = fields.List(fields.Nested(QuarantinedReading), required=True)
+
+
+class RefusedReadings(ErrorSchema):
+    """Why nothing could be stored; the counts are there where the body could be read."""
+
+    stored = fields.Integer()
+    duplicate = fields.Integer()
+    quarantined = fields.List(fields.Nested(QuarantinedReading))
