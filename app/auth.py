@@ -3,7 +3,7 @@
 Views use three things:
 
 - `@signed_in` over a view that only a user may call;
-- `current_user()` for the user's row, or None for nobody;
+- `signed_in_user()` for the user's row in such a view, `current_user()` in others: None for nobody;
 - app/policy.py for what that user may see and change.
 
 Scopes need nothing in a view: app/scopes.py says which one each operation asks for, and `current_user` refuses a token
@@ -82,6 +82,14 @@ def current_asker() -> Asker | None:
     return asker
 
 
+def signed_in_user() -> Row:
+    """Return the row of the asking user; 401 for nobody, as `signed_in` does."""
+    user = current_user()
+    if user is None:
+        _unauthorized("sign in: send a bearer token or HTTP basic credentials")
+    return user
+
+
 def refuse_bad_credentials() -> None:
     """Refuse a token or password that is no good wherever a good one could make a difference, before the view."""
     if scope_of(request.method, request.endpoint or ""):
@@ -93,8 +101,7 @@ def signed_in(view: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(view)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        if current_user() is None:
-            _unauthorized("sign in: send a bearer token or HTTP basic credentials")
+        signed_in_user()
         return view(*args, **kwargs)
 
     documented: Callable[P, T] = Blueprint.doc(security=SIGNED_IN)(wrapped)

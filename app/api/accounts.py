@@ -9,7 +9,7 @@ from redis import RedisError
 
 from app.accounts import FieldError, archive_account, change_account, create_account, restore_account
 from app.api.respond import answer
-from app.auth import current_asker, current_user, signed_in
+from app.auth import current_asker, signed_in, signed_in_user
 from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.mail import send_later
@@ -54,7 +54,7 @@ def sign_up(fields: dict[str, Any]) -> Response:
 def me() -> Response:
     """Show the signed-in user."""
     with connection() as conn:
-        return answer(show_own(conn, _myself()["id"]))
+        return answer(show_own(conn, signed_in_user()["id"]))
 
 
 @blueprint.route("/me", methods=["PATCH", "PUT"])
@@ -66,7 +66,7 @@ def me() -> Response:
 @signed_in
 def change_me(fields: dict[str, Any]) -> Response:
     """Change your account; what is not sent stays. A new password ends your other sessions."""
-    return _change(_myself(), fields)
+    return _change(signed_in_user(), fields)
 
 
 @blueprint.delete("/me")
@@ -76,7 +76,7 @@ def change_me(fields: dict[str, Any]) -> Response:
 @signed_in
 def archive_me() -> Response:
     """Close your account: it and its devices are hidden at once, and deleted after 30 days."""
-    return _archive(_myself())
+    return _archive(signed_in_user())
 
 
 @blueprint.route("/users/<id_or_username>", methods=["PATCH", "PUT"])
@@ -138,12 +138,6 @@ def _changeable(id_or_username: str) -> Row:
         user = find_user(conn, id_or_username)
     if not may_change_user(user["id"]):
         refuse(403, f"{user['username']} is not your account")
-    return user
-
-
-def _myself() -> Row:
-    user = current_user()
-    assert user is not None  # noqa: S101 - these views are for who is signed in
     return user
 
 

@@ -7,7 +7,7 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.policy import owns
@@ -24,9 +24,8 @@ blueprint = Blueprint("applications", __name__, description="Applications that a
 @signed_in
 def index() -> Response:
     """List the applications that you have registered, newest first."""
-    user = current_user() or {}
     with connection() as conn:
-        return answer([_json(row) for row in queries.applications_of_user(conn, owner_id=user["id"])])
+        return answer([_json(row) for row in queries.applications_of_user(conn, owner_id=signed_in_user()["id"])])
 
 
 @blueprint.post("/applications")
@@ -36,7 +35,6 @@ def index() -> Response:
 @signed_in
 def create(fields: dict[str, Any]) -> Response:
     """Register an application; the answer is the only one that ever shows its secret."""
-    user = current_user() or {}
     secret = secrets.token_urlsafe(32) if fields.pop("confidential") else None
     fields.setdefault("redirect_uris", [])
     if secret is None and not fields["redirect_uris"]:
@@ -44,7 +42,7 @@ def create(fields: dict[str, Any]) -> Response:
     with connection() as conn:
         application_id = queries.insert_application(
             conn,
-            owner_id=user["id"],
+            owner_id=signed_in_user()["id"],
             client_id=secrets.token_urlsafe(16),
             secret_hash=hash_token(secret) if secret else None,
             **fields,

@@ -6,7 +6,7 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.respond import answer
-from app.auth import current_asker, signed_in, user_by_password
+from app.auth import current_asker, signed_in, signed_in_user, user_by_password
 from app.database import connection
 from app.errors import not_found, refuse
 from app.schemas.base import Done
@@ -64,10 +64,10 @@ def sign_out() -> Response:
 def index() -> Response:
     """List the open sessions of your account, newest first: your own, and those of applications that you let in."""
     asker = current_asker()
-    assert asker is not None  # noqa: S101 - this view is for who is signed in
+    current = asker.session_id if asker else None
     with connection() as conn:
-        sessions = queries.sessions_of_user(conn, user_id=asker.user["id"])
-    return answer([{**session, "current": session["id"] == asker.session_id} for session in sessions])
+        sessions = queries.sessions_of_user(conn, user_id=signed_in_user()["id"])
+    return answer([{**session, "current": session["id"] == current} for session in sessions])
 
 
 @blueprint.delete("/sessions/<uuid:session_id>")
@@ -75,9 +75,7 @@ def index() -> Response:
 @signed_in
 def end(session_id: UUID) -> Response:
     """End a session of your account, and all its tokens: put somebody or some application out."""
-    asker = current_asker()
-    assert asker is not None  # noqa: S101 - this view is for who is signed in
     with connection() as conn:
-        if not queries.revoke_session_of_user(conn, id=session_id, user_id=asker.user["id"]):
+        if not queries.revoke_session_of_user(conn, id=session_id, user_id=signed_in_user()["id"]):
             not_found("session", session_id)
     return answer({"message": "OK"})

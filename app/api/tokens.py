@@ -8,7 +8,7 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.respond import answer
-from app.auth import PRIVATE_TOKEN_PREFIX, current_asker, signed_in
+from app.auth import PRIVATE_TOKEN_PREFIX, current_asker, signed_in, signed_in_user
 from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.schemas.base import Done
@@ -26,7 +26,7 @@ blueprint = Blueprint("tokens", __name__, description="Private tokens")
 def index() -> Response:
     """List your private tokens, newest first; never the tokens themselves."""
     with connection() as conn:
-        return answer(queries.private_tokens_of_user(conn, user_id=_user_id()))
+        return answer(queries.private_tokens_of_user(conn, user_id=signed_in_user()["id"]))
 
 
 @blueprint.post("/me/tokens")
@@ -47,7 +47,7 @@ def create(fields: dict[str, Any]) -> Response:
     token = PRIVATE_TOKEN_PREFIX + secrets.token_urlsafe(32)
     fields["scopes"] = sorted(set(fields["scopes"]))
     with connection() as conn:
-        made = queries.insert_private_token(conn, user_id=_user_id(), hash=hash_token(token), **fields)
+        made = queries.insert_private_token(conn, user_id=signed_in_user()["id"], hash=hash_token(token), **fields)
     return answer({**made, "token": token}, 201)
 
 
@@ -59,12 +59,6 @@ def create(fields: dict[str, Any]) -> Response:
 def revoke(token_id: int) -> Response:
     """Revoke a private token: it is refused from the next request on."""
     with connection() as conn:
-        if not queries.revoke_private_token(conn, id=token_id, user_id=_user_id()):
+        if not queries.revoke_private_token(conn, id=token_id, user_id=signed_in_user()["id"]):
             not_found("token", token_id)
     return answer({"message": "OK"})
-
-
-def _user_id() -> int:
-    asker = current_asker()
-    assert asker is not None  # noqa: S101 - these views are for who is signed in
-    return int(asker.user["id"])
