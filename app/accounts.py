@@ -59,7 +59,8 @@ def archive_account(conn: DictConnection, user_id: int) -> None:
 def restore_account(conn: DictConnection, user_id: int) -> None:
     """Take an account out of the trash, with the devices that went there with it; its owner has to sign in anew."""
     with conn.transaction():
-        queries.restore_devices_of_user(conn, user_id=user_id)
+        for device in queries.devices_archived_with_owner(conn, user_id=user_id):
+            queries.restore_device(conn, id=device["id"])
         queries.restore_user(conn, id=user_id)
 
 

@@ -61,17 +61,13 @@ UPDATE users SET archived_at = now() WHERE id = :id AND archived_at IS NULL;
 -- Archive what an account owns; in the transaction of archive_user, so that both have the same time.
 UPDATE devices SET archived_at = now() WHERE owner_id = :user_id AND archived_at IS NULL;
 
--- name: restore_devices_of_user(user_id)!
--- Bring back the devices that were archived together with their owner; before restore_user.
-UPDATE devices AS d
-SET
-    archived_at = NULL,
-    mac_address = CASE
-        WHEN NOT EXISTS (SELECT FROM devices AS o WHERE o.mac_address = d.mac_address AND o.archived_at IS NULL)
-            THEN d.mac_address
-    END
-FROM users AS u
-WHERE u.id = :user_id AND d.owner_id = u.id AND d.archived_at = u.archived_at;
+-- name: devices_archived_with_owner(user_id)
+-- The devices that were archived together with their owner, and are not being purged.
+SELECT d.id
+FROM devices AS d
+JOIN users AS u ON u.id = d.owner_id AND u.archived_at = d.archived_at
+WHERE u.id = :user_id AND NOT EXISTS (SELECT FROM device_purges AS p WHERE p.device_id = d.id)
+ORDER BY d.id;
 
 -- name: restore_user(id)!
 -- Bring an account back from the trash.

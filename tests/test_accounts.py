@@ -199,6 +199,21 @@ def test_a_closed_account_opens_nothing_and_comes_back_with_what_went_with_it(
     assert user.get("/v0/me").status_code == 401, "a session that has ended stays so"
 
 
+def test_a_device_comes_back_without_the_mac_address_that_another_has_by_then(
+    user: Caller, admin: Caller, conn: DictConnection, new_user: Callable[..., Caller]
+) -> None:
+    mac = "5e:cf:7f:00:00:01"
+    lost, kept = user.register_device(), new_user().register_device()
+    conn.execute("UPDATE devices SET mac_address = %s WHERE id = %s", [mac, lost["id"]])
+    user.delete("/v0/me")
+    conn.execute("UPDATE devices SET mac_address = %s WHERE id = %s", [mac, kept["id"]])
+
+    assert admin.post(f"/v0/users/{user.user['id']}/restore").status_code == 200
+
+    rows = conn.execute("SELECT mac_address FROM devices WHERE id = ANY(%s) ORDER BY id", [[lost["id"], kept["id"]]])
+    assert [row["mac_address"] for row in rows] == [None, mac]
+
+
 def test_only_an_admin_restores_and_only_what_is_closed(user: Caller, admin: Caller, app: Flask) -> None:
     path = f"/v0/users/{user.user['id']}/restore"
 
