@@ -13,7 +13,10 @@ from app.scopes import SCOPES, scope_of
 SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"oauth2": []}, {"basic": []}]
 
 INFO = {
-    "description": "A path without a version means `/v0`. Every error has the shape `Error`. Times are UTC in seconds.",
+    "description": (
+        "A path without a version means `/v0`. A body may be a form instead of JSON. Every error has the shape "
+        "`Error`. Times are UTC in seconds."
+    ),
     "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
 }
 

@@ -1,1 +1,7 @@
 """The REST API: one module a resource."""
+
+from flask_smorest import Blueprint
+
+from app.api.body import BodyParser
+
+Blueprint.ARGUMENTS_PARSER = BodyParser()  # before any view says what arguments it takes
