@@ -120,7 +120,7 @@ GET    /v0/components/{component_id}           public       200   200   200     
 GET    /v0/experiments                         -            200   200   200        200   200      401     401   403
 POST   /v0/experiments                         -            401   201   201        201   201      401     401   403
 GET    /v0/experiments/{experiment_id}         -            200   200   200        200   200      401     401   403
-GET    /v0/experiments/{experiment_id}/readings-            200   200   200        200   200      401     401   403
+GET    /v0/experiments/{experiment_id}/readings  -          200   200   200        200   200      401     401   403
 PATCH  /v0/experiments/{experiment_id}         -            401   403   200        403   200      401     401   403
 PUT    /v0/experiments/{experiment_id}         -            401   403   200        403   200      401     401   403
 DELETE /v0/experiments/{experiment_id}         -            401   403   200        403   200      401     401   403
