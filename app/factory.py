@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from app import browser, compression, headers, pages, rate_limits
+from app import browser, compression, headers, metrics, pages, rate_limits
 from app.api import (
     accounts,
     applications,
@@ -139,6 +139,7 @@ def create_app(config: Config | None = None) -> Flask:
     compression.init_app(app)
     headers.init_app(app)
     rate_limits.init_app(app, config, who=current_asker)
+    metrics.init_app(app)
     app.before_request(refuse_bad_credentials)
     app.before_request(_refuse_nul)
 

@@ -33,20 +33,22 @@ DEVICE_LAG = Histogram(
     "From the time of a batch's newest reading, by its device's clock, to its commit.",
     buckets=[1, 5, 30, 60, 300, 3600, 86400],
 )
-WAITING = Gauge("almanac_ingest_waiting_messages", "Messages that have arrived and are not written yet.")
-CONNECTED = Gauge("almanac_ingest_broker_connected", "1 while there is a connection to the broker.")
-AWAY_SECONDS = Gauge("almanac_ingest_database_away_seconds", "For how long the database has not answered.")
 
 for _result in ("stored", "duplicate", "quarantined"):
     DATAPOINTS.labels(_result)
 
 
-def count(ledger: Ledger, messages: int, seconds: float, newest_us: int | None) -> None:
-    """Count a batch that is committed."""
-    MESSAGES.inc(messages)
+def count_datapoints(ledger: Ledger) -> None:
+    """Count what became of datapoints, whichever door they came in by."""
     DATAPOINTS.labels("stored").inc(ledger.stored)
     DATAPOINTS.labels("duplicate").inc(ledger.duplicate)
     DATAPOINTS.labels("quarantined").inc(ledger.quarantined)
+
+
+def count(ledger: Ledger, messages: int, seconds: float, newest_us: int | None) -> None:
+    """Count a batch that is committed."""
+    count_datapoints(ledger)
+    MESSAGES.inc(messages)
     BATCH_MESSAGES.observe(messages)
     BATCH_SECONDS.observe(seconds)
     if newest_us is not None:
@@ -54,10 +56,14 @@ def count(ledger: Ledger, messages: int, seconds: float, newest_us: int | None) 
 
 
 def watch(waiting: Callable[[], int], connected: Callable[[], bool], away_since: Callable[[], float | None]) -> None:
-    """Let the gauges ask these whenever somebody looks."""
-    WAITING.set_function(waiting)
-    CONNECTED.set_function(connected)
-    AWAY_SECONDS.set_function(lambda: time.monotonic() - (away_since() or time.monotonic()))
+    """Let gauges ask these whenever somebody looks."""
+    Gauge("almanac_ingest_waiting_messages", "Messages that have arrived and are not written yet.").set_function(
+        waiting
+    )
+    Gauge("almanac_ingest_broker_connected", "1 while there is a connection to the broker.").set_function(connected)
+    Gauge("almanac_ingest_database_away_seconds", "For how long the database has not answered.").set_function(
+        lambda: time.monotonic() - (away_since() or time.monotonic())
+    )
 
 
 def serve(host: str, port: int, connected: Callable[[], bool], away_since: Callable[[], float | None]) -> None:

@@ -298,13 +298,13 @@ def plain_load(conn: DictConnection, device_ids: list[int], times: list[datetime
 
 
 def fill(conn: DictConnection, device_ids: list[int], rows: int) -> None:
-    """Put so many datapoints of the weeks before into the table."""
+    """Put so many datapoints into the table, in the days whose chunk the new ones go to: the worst case."""
     each = rows // (len(device_ids) * len(SENSORS))
     conn.execute(
         "INSERT INTO datapoints (device_id, sensor_id, time, raw, value)"
-        " SELECT d, s, now() - INTERVAL '60 days' - n * INTERVAL '10 seconds', n, n"
+        " SELECT d, s, date_trunc('minute', now()) - INTERVAL '0.5 seconds' - n * INTERVAL '3 days' / %s, n, n"
         " FROM unnest(%s::integer[]) AS d, unnest(%s::integer[]) AS s, generate_series(1, %s) AS n",
-        (device_ids, list(SENSORS), each),
+        (each, device_ids, list(SENSORS), each),
     )
 
 

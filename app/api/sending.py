@@ -19,6 +19,7 @@ from ingestor.batch import Batch
 from ingestor.intake import read_json, read_parts
 from ingestor.known import Known
 from ingestor.legacy import parse_legacy
+from ingestor.metrics import count_datapoints
 from ingestor.receipts import receipt
 from ingestor.senml import parse_senml
 from ingestor.writer import Writer, Written
@@ -115,6 +116,7 @@ def _store(conn: DictConnection, device_id: int, payload: bytes) -> tuple[int, d
     if not batch.raws and not batch.quarantined:
         refuse(400, "there is no value in it: send data with at least one reading", slug="parameter_missing")
     written = Writer(known, by_copy=False).write(conn, batch)
+    count_datapoints(written.ledger)
     return _told(batch, written)
 
 
@@ -192,7 +194,7 @@ def add() -> Response:
         if device_id is not None:
             known = Known()
             batch = read_parts(conn, device_id, "http/add", parts, known, datetime.now(UTC))
-            Writer(known, by_copy=False).write(conn, batch)
+            count_datapoints(Writer(known, by_copy=False).write(conn, batch).ledger)
     return _clock()
 
 

@@ -2,10 +2,12 @@
 
 import os
 import sys
+import tempfile
 
 import click
 from environs import EnvError
 
+from app import metrics
 from app.config import Config, ConfigError
 
 
@@ -27,14 +29,18 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         "--worker-class": "gthread",
         "--logger-class": "app.access_log.MaskedLogger",
     }
+    if metrics.address():
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="almanac-metrics-")
+        options["--config"] = "python:app.gunicorn_hooks"
     words = [str(word) for option in options.items() for word in option]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *words, "app.factory:create_app()"])  # noqa: S606
 
 
-@click.command()
-def ingest() -> None:
-    """Take readings from the broker into the database until SIGTERM."""
-    os.execv(sys.executable, [sys.executable, "-m", "ingestor"])  # noqa: S606
+@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1)
+def ingest(arguments: tuple[str, ...]) -> None:
+    """Take readings from the broker into the database until SIGTERM; `almanac ingest --help` says more."""
+    os.execv(sys.executable, [sys.executable, "-m", "ingestor", *arguments])  # noqa: S606
 
 
 @click.command()
@@ -52,4 +58,5 @@ def worker() -> None:
     except (ConfigError, EnvError) as error:
         raise click.ClickException(str(error)) from None
     schedule_all(queue)
+    metrics.serve_worker(queue)
     Worker([queue], connection=queue.connection, serializer=queue.serializer).work(with_scheduler=True)

@@ -1,0 +1,72 @@
+"""What Prometheus gets of the API and the worker; the ingestor's is in tests/faults."""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import suite_log
+from waiting import wait_for
+
+from app.config import Config
+from scripts import services
+from scripts.supervisor import Child, Service
+
+ALMANAC = Path(sys.executable).with_name("almanac")
+
+
+@contextmanager
+def almanac(config: Config, *arguments: str, says: str) -> Iterator[int]:
+    """A process of the platform, and the port of its numbers."""
+    port = services.free_port()
+    env = {
+        "DATABASE_URL": config.database_url,
+        "REDIS_URL": config.redis_url,
+        "SECRET_KEY": config.secret_key,
+        "METRICS_PORT": str(port),
+    }
+    child = Child(Service(arguments[0], [ALMANAC, *arguments], env, says=says), suite_log.lines.append)
+    child.start()
+    try:
+        child.wait_until_ready()
+        yield port
+    finally:
+        child.stop()
+
+
+def ask(port: int, path: str) -> int | None:
+    """Return the status of the answer, or None where nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return None
+
+
+def numbers(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def test_the_requests_of_all_processes_of_the_api_are_counted_by_route(config: Config) -> None:
+    api = services.free_port()
+    with almanac(config, "serve", "--port", str(api), "--workers", "2", says="Booting worker") as port:
+        wait_for(lambda: ask(api, "/healthz") == 200)
+        assert {ask(api, f"/v0/devices/{2**30 + number}") for number in range(8)} == {404}
+
+        route = 'method="GET",route="/v0/devices/<int:device_id>"'
+        wait_for(lambda: numbers(port).get(f'almanac_http_requests_total{{{route},status="404"}}') == 8)
+        assert numbers(port)[f"almanac_http_request_seconds_count{{{route}}}"] == 8
+        assert numbers(port)['almanac_database_pool_connections{state="waiting"}'] == 0
+
+
+def test_the_jobs_of_the_worker_are_counted_by_state(config: Config) -> None:
+    with almanac(config, "worker", says="Listening on") as port:
+        assert numbers(port)['almanac_jobs{queue="default",state="scheduled"}'] >= 1
+        assert numbers(port)['almanac_jobs{queue="default",state="queued"}'] >= 0
