@@ -46,29 +46,47 @@ def migrate(database_url: str, migrations: dict[str, str] | None = None, lock_ti
     """Apply what is pending, by default of migrations/, and return the names.
 
     Each file runs in a transaction of its own, so a failed one leaves nothing behind. Two processes may start at
-    once: the second waits for the first, at most `lock_timeout_s` seconds. Raises MigrationError.
+    once: the second waits for the first, at most `lock_timeout_s` seconds. For as long a file that live traffic or a
+    policy keeps from its locks is tried again. Raises MigrationError.
     """
     migrations = available() if migrations is None else migrations
     done: list[str] = []
+    deadline = time.monotonic() + lock_timeout_s
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as conn:
         while True:
-            with conn.transaction():
-                if not _lock(conn, lock_timeout_s):
-                    raise MigrationError(f"another process has been migrating this database for {lock_timeout_s} s")
-                conn.execute(_JOURNAL)
-                names = pending(conn, migrations)
-                if not names:
-                    return done
-                try:
-                    conn.execute("SET LOCAL lock_timeout = '4s'")  # do not queue behind, and so block, live traffic
-                    conn.execute(migrations[names[0]].encode())
-                except psycopg.Error as error:
-                    raise MigrationError(f"{names[0]}: {error}") from error
-                conn.execute(
-                    "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)",
-                    (names[0], sha256(migrations[names[0]].encode()).hexdigest()),
-                )
-                done.append(names[0])
+            try:
+                name = _apply_next(conn, migrations, lock_timeout_s)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable) as error:
+                if time.monotonic() > deadline:
+                    raise MigrationError(f"others have held a table's lock for {lock_timeout_s} s: {error}") from error
+                time.sleep(0.2)
+                continue
+            if name is None:
+                return done
+            done.append(name)
+
+
+def _apply_next(conn: psycopg.Connection, migrations: dict[str, str], lock_timeout_s: float) -> str | None:
+    """Apply the first pending file and return its name, or None where there is none."""
+    with conn.transaction():
+        if not _lock(conn, lock_timeout_s):
+            raise MigrationError(f"another process has been migrating this database for {lock_timeout_s} s")
+        conn.execute(_JOURNAL)
+        names = pending(conn, migrations)
+        if not names:
+            return None
+        text = migrations[names[0]].encode()
+        try:
+            conn.execute("SET LOCAL lock_timeout = '4s'")  # do not queue behind, and so block, live traffic
+            conn.execute(text)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+            raise
+        except psycopg.Error as error:
+            raise MigrationError(f"{names[0]}: {error}") from error
+        conn.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)", (names[0], sha256(text).hexdigest())
+        )
+        return names[0]
 
 
 def _lock(conn: psycopg.Connection, timeout_s: float) -> bool:

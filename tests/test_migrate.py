@@ -51,6 +51,24 @@ def test_a_failed_file_leaves_nothing_and_says_which_it_was(database_url: str, c
     assert conn.execute("SELECT to_regclass(%s) AS found", [name]).fetchall() == [{"found": None}]
 
 
+def test_a_file_that_waits_for_a_lock_is_applied_once_that_is_free(
+    database_url: str, conn: DictConnection, name: str
+) -> None:
+    conn.execute(f"CREATE TABLE {name} (i integer)")
+    # What PostgreSQL says of a deadlock or of a lock held too long, twice; and then no more.
+    conn.execute(f"CREATE SEQUENCE {name}_tries OWNED BY {name}.i")
+    text = f"""
+    DO $$BEGIN
+        IF nextval('{name}_tries') = 1 THEN RAISE deadlock_detected; END IF;
+        IF currval('{name}_tries') = 2 THEN RAISE lock_not_available; END IF;
+        INSERT INTO {name} VALUES (1);
+    END$$
+    """
+
+    assert migrate(database_url, and_ours(**{name: text})) == [f"9{name}.sql"]
+    assert rows(conn, name) == [1]
+
+
 def test_a_file_edited_after_it_was_applied_is_refused(database_url: str, name: str) -> None:
     migrate(database_url, and_ours(**{name: f"CREATE TABLE {name} (i integer)"}))
 
