@@ -33,6 +33,8 @@ class Config:
     trusted_proxies: int = 0  # how many proxies in front of the API write X-Forwarded-For and -Proto
     storage_url: str = _STORAGE_URL
     data_licence: str | None = None  # of public devices' readings, for the metadata of exports
+    tile_url: str = ""  # of a tile server below the explorer's map, with {z}, {x} and {y}
+    tile_attribution: str = ""
 
     @classmethod
     def from_env(cls) -> "Config":
@@ -58,6 +60,8 @@ class Config:
             trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=_NOT_NEGATIVE),
             storage_url=env.str("STORAGE_URL", _STORAGE_URL),
             data_licence=env.str("DATA_LICENCE", "") or None,
+            tile_url=env.str("TILE_URL", ""),
+            tile_attribution=env.str("TILE_ATTRIBUTION", ""),
         )
 
 

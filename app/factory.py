@@ -96,6 +96,7 @@ _UNVERSIONED = (
     "v1",
     ".well-known",
     "docs",
+    "explore",
     "healthz",
     "oauth",
     "openapi.json",
@@ -174,6 +175,8 @@ class _UnprefixedIsV0:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
+        if path == "/" and "text/html" in environ.get("HTTP_ACCEPT", ""):
+            path = environ["PATH_INFO"] = "/explore"  # a person, with a browser
         if path.split("/")[1:2] and path.split("/")[1] not in _UNVERSIONED:
             version = "/v1" if _ASKS_FOR_V1.search(environ.get("HTTP_ACCEPT", "")) else "/v0"
             environ["PATH_INFO"] = version + path

@@ -1,5 +1,7 @@
 """Headers that every answer has: those that let other sites' pages read it, and those that keep ours from harm."""
 
+from urllib.parse import urlsplit
+
 from flask import Flask, Response, request
 
 # No cookie opens the API, so to let every origin in, with credentials, gives no page more than its user has given it.
@@ -12,7 +14,6 @@ _ALLOWED = (
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_S = 86_400
 
-_PAGE_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -32,6 +33,13 @@ def _preflight() -> Response | None:
     return answer
 
 
+def page_policy(images_from: str = "") -> str:
+    """Return the Content-Security-Policy of our pages; `images_from`: a URL whose host may give images too."""
+    url = urlsplit(images_from.replace("{s}", "*"))
+    host = f" {url.scheme}://{url.netloc}" if images_from else ""
+    return f"default-src 'self'; img-src 'self' data:{host}; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+
 def _complete(answer: Response) -> Response:
     headers, is_page = answer.headers, answer.mimetype == "text/html"
     origin = request.headers.get("Origin")
@@ -40,7 +48,7 @@ def _complete(answer: Response) -> Response:
         headers["Access-Control-Allow-Credentials"] = "true"
         headers["Access-Control-Expose-Headers"] = _EXPOSED
     headers.add("Vary", "Origin")
-    headers.setdefault("Content-Security-Policy", _PAGE_POLICY if is_page else _DATA_POLICY)
+    headers.setdefault("Content-Security-Policy", page_policy() if is_page else _DATA_POLICY)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"  # addresses of ours may hold tokens: a mailed link, a code
     if request.is_secure:

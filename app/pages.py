@@ -1,12 +1,26 @@
-"""The page behind the link of a mail: choose another password."""
+"""Pages for people: the explorer, and what the link of a mail opens to choose another password."""
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, current_app, render_template, request
 
 from app.accounts import FieldError
 from app.api.password_resets import find_reset, reset_password
+from app.config import Config
+from app.headers import page_policy
 from app.schemas.accounts import NewPassword
 
 blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.get("/explore")
+def explorer() -> Response:
+    """Show the map and the charts; the page asks the public API for all that it shows."""
+    config: Config = current_app.extensions["config"]
+    page = render_template("explorer.html", tile_url=config.tile_url, tile_attribution=config.tile_attribution)
+    answer = Response(page)
+    if config.tile_url:
+        answer.headers["Content-Security-Policy"] = page_policy(images_from=config.tile_url)
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
 
 
 @blueprint.route("/ui/password_reset/<token>", methods=["GET", "POST"])

@@ -1,0 +1,31 @@
+// Numbers and times as people read them.
+
+import { strings } from './strings.js'
+
+export const number = (value) =>
+  value === null || value === undefined
+    ? '–'
+    : Number(value).toLocaleString(undefined, { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : 4 })
+
+export function age(time, now = Date.now()) {
+  if (!time) return '–'
+  const seconds = Math.max(0, (now - Date.parse(time)) / 1000)
+  if (seconds < 60) return `${Math.round(seconds)} ${strings.ago.s}`
+  if (seconds < 3600) return `${Math.round(seconds / 60)} ${strings.ago.m}`
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} ${strings.ago.h}`
+  return `${Math.round(seconds / 86400)} ${strings.ago.d}`
+}
+
+/** ISO 8601 in UTC without a fraction, from milliseconds. */
+export const iso = (ms) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+
+/** One cell of a CSV file; a leading = + - @ of a text must not become a formula. */
+export function cell(value) {
+  if (value === null || value === undefined) return ''
+  if (typeof value === 'number') return String(value)
+  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+export const HOUR = 3_600_000
+export const DAY = 24 * HOUR
