@@ -52,6 +52,8 @@ class Batch:
     hardware_infos: dict[int, dict[str, Any]] = field(default_factory=dict)  # by device id: the last one counts
     inventory: list[dict[str, Any] | None] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    used_tokens: list[bytes] = field(default_factory=list)  # hashes of those whose use is to be written down
+    rejected: int = 0  # messages of strangers for which there was no room in quarantine
 
     def columns(self) -> Columns:
         """Return the datapoints in the order in which they came."""

@@ -49,6 +49,7 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
     batch = Batch(known.earliest(now))
     topics = [parse_topic(message.topic) for message in messages]
     devices = known.devices_of(conn, {topic.token for topic in topics if topic and topic.token}, now)
+    batch.used_tokens = known.uses_to_note(devices, now)
     said: list[_Said] = []
     for message, topic in zip(messages, topics, strict=True):
         if topic is None:
@@ -58,10 +59,14 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
         elif topic.token is None:
             batch.inventory.append(parse_object(message.payload))
         elif (device_id := devices.get(topic.token)) is None:
+            token_hash = hash_token(topic.token)
+            if not known.strangers.admits(token_hash, now):
+                batch.rejected += 1
+                continue
             # The payload of a hello is the token itself.
             payload = b"" if topic.kind is Kind.HELLO else message.payload
             flaw = Flaw(payload, Reason.UNKNOWN_TOKEN, "no device has this token, or it has expired")
-            batch.keep_aside(None, topic.masked, flaw, hash_token(topic.token))
+            batch.keep_aside(None, topic.masked, flaw, token_hash)
         elif topic.kind is Kind.INFO:
             info = parse_object(message.payload)
             if info is None:

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from ingestor.sensors import Sensors
+from ingestor.strangers import Strangers
 from sql import DictConnection, queries
 
 # Kits without a clock send 1970: a chunk for each such day. No kit is older than 2000.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _MOST = 200_000  # of each kind, some 30 MB: beyond that it starts anew
+_USE_NOTED_FOR = timedelta(minutes=5)
 
 
 def hash_token(token: str) -> bytes:
@@ -28,6 +30,8 @@ class Known:
         self._named: dict[str, int] = {}
         self._version: int | None = None
         self._kept_for: timedelta | None = None  # None: for ever
+        self._noted: dict[str, datetime] = {}  # by token, when its use was last written down
+        self.strangers = Strangers()
 
     def remember(self, token: str, device_id: int) -> None:
         """Know a device by a name that is no token of it in the database."""
@@ -58,6 +62,14 @@ class Known:
         found = ((token, self._devices.get(token)) for token in tokens)
         valid = {token: entry[0] for token, entry in found if entry and (entry[1] is None or entry[1] > now)}
         return {**valid, **{token: self._named[token] for token in tokens & self._named.keys()}}
+
+    def uses_to_note(self, tokens: Iterable[str], now: datetime) -> list[bytes]:
+        """Return the hashes of those tokens whose last use is to be written down: not again for five minutes."""
+        if len(self._noted) > _MOST:
+            self._noted.clear()
+        due = [token for token in tokens if token not in self._noted or now - self._noted[token] >= _USE_NOTED_FOR]
+        self._noted.update(dict.fromkeys(due, now))
+        return [hash_token(token) for token in due]
 
     def make_components(self, conn: DictConnection, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Make the components that the database lacks, and return those that were not known; call it in a transaction.

@@ -34,7 +34,7 @@ DEVICE_LAG = Histogram(
     buckets=[1, 5, 30, 60, 300, 3600, 86400],
 )
 
-for _result in ("stored", "duplicate", "quarantined"):
+for _result in ("stored", "duplicate", "quarantined", "rejected"):
     DATAPOINTS.labels(_result)
 
 
@@ -43,6 +43,7 @@ def count_datapoints(ledger: Ledger) -> None:
     DATAPOINTS.labels("stored").inc(ledger.stored)
     DATAPOINTS.labels("duplicate").inc(ledger.duplicate)
     DATAPOINTS.labels("quarantined").inc(ledger.quarantined)
+    DATAPOINTS.labels("rejected").inc(ledger.rejected)
 
 
 def count(ledger: Ledger, messages: int, seconds: float, newest_us: int | None) -> None:

@@ -24,12 +24,13 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What became of a batch, in datapoints: received = stored + duplicate + quarantined."""
+    """What became of a batch, in datapoints: received = stored + duplicate + quarantined + rejected."""
 
     received: int = 0
     stored: int = 0  # new, or changed the value of the same component and time
     duplicate: int = 0  # said what the database held already, or was said twice in the batch
     quarantined: int = 0  # a message that could not be read at all counts as one
+    rejected: int = 0  # messages of strangers beyond what quarantine takes of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class Writer:
             _keep_the_rest(conn, batch)
         self._known.components |= made
         count, quarantined = int(stored.sum()), len(batch.quarantined)
-        return Written(Ledger(len(received) + quarantined, count, len(received) - count, quarantined), stored)
+        total = len(received) + quarantined + batch.rejected
+        return Written(Ledger(total, count, len(received) - count, quarantined, batch.rejected), stored)
 
     def _store(self, conn: DictConnection, rows: Columns) -> Mask:
         """Store rows in the order of their keys and return which of them changed something."""
@@ -158,6 +160,8 @@ def _keep_the_rest(conn: DictConnection, batch: Batch) -> None:
             reasons=[str(reason) for reason in reasons],
             details=details,
         )
+    if batch.used_tokens:
+        queries.note_token_use(conn, hashes=batch.used_tokens)
     if batch.hardware_infos:
         infos = [Jsonb(info) for info in batch.hardware_infos.values()]
         queries.update_hardware_info(conn, device_ids=list(batch.hardware_infos), infos=infos)

@@ -6,14 +6,7 @@ SELECT version, datapoints_kept_for FROM ingest_version;
 
 -- name: device_ids_of_tokens(hashes)
 -- Which device each valid token belongs to, by the token's SHA-256.
-SELECT t.hash, t.device_id, t.expires_at
-FROM device_tokens AS t
-JOIN devices AS d ON d.id = t.device_id
-WHERE
-    t.hash = ANY(:hashes::bytea[])
-    AND t.revoked_at IS NULL
-    AND (t.expires_at IS NULL OR t.expires_at > now())
-    AND d.archived_at IS NULL;
+SELECT hash, device_id, expires_at FROM valid_device_tokens WHERE hash = ANY(:hashes::bytea[]);
 
 -- name: sensors_by_id(ids)
 -- Which of these sensor ids exist.
@@ -185,3 +178,11 @@ WHERE d.id = i.device_id;
 -- name: insert_inventory(reports)!
 -- Keep factory test reports; null stands for one that was no JSON object.
 INSERT INTO device_inventory (report) SELECT * FROM unnest(:reports::jsonb[]);
+
+-- name: note_token_use(hashes)!
+-- Write down that these tokens are in use; one that another ingestor is just writing down is left to it.
+UPDATE device_tokens
+SET last_used_at = now()
+WHERE id IN (
+    SELECT id FROM device_tokens WHERE hash = ANY(:hashes::bytea[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+);

@@ -42,7 +42,7 @@ class MqttDevice:
         self._client.on_subscribe = lambda _c, _d, _m, reasons, _p: self._said.put(not reasons[0].is_failure)
         self._client.on_publish = lambda _c, _d, _m, reason, _p: self._said.put(not reason.is_failure)
         self._client.on_message = lambda _c, _d, message: self.received.put((message.topic, message.payload))
-        self._client.on_disconnect = lambda *_: self.cut_off.set()
+        self._client.on_disconnect = lambda *_: self._lose()
 
     def __enter__(self) -> Self:
         self._client.connect(*self._address)
@@ -55,6 +55,10 @@ class MqttDevice:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _lose(self) -> None:
+        self.cut_off.set()
+        self._said.put(False)
 
     def publish(self, topic: str, payload: bytes = b"x", **options: Any) -> bool:
         """Publish at QoS 1 and return whether the broker takes it; MQTT 3.1.1 knows no other word."""

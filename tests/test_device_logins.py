@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,15 +14,17 @@ import paho.mqtt.client as mqtt
 import pytest
 import suite_log
 from caller import Caller, sign_up
-from conftest import RunningBroker
+from conftest import RunningBroker, RunningIngestor
 from flask import Flask
 from mqtt_device import MqttDevice
 from waiting import wait_for
 
 from app.broker.dynsec import document
 from app.config import Config
+from app.sealing import unseal
 from ingestor.intake import hash_token
 from scripts.supervisor import Child, Service
+from scripts.tls import make_certificates
 from sql import DictConnection
 
 ALMANAC = Path(sys.executable).with_name("almanac")
@@ -276,3 +279,121 @@ def test_a_broker_that_was_given_an_old_file_is_put_right(
         broker.stop()
         keeper.start()
         keeper.wait_until_ready()
+
+
+def test_a_broker_starts_with_a_file_that_was_made_from_the_database(
+    config: Config, tmp_path: Path, token: str, other: str
+) -> None:
+    broker = RunningBroker(tmp_path / "broker")
+
+    made = almanac(config, broker, "rebuild", "--file", str(broker.logins_file))
+
+    assert made.returncode == 0, made.stderr
+    assert broker.logins_file.stat().st_mode & 0o077 == 0, "others can read the tokens"
+    broker.start()
+    try:
+        broker.wait_until_ready()
+        assert gets_in(broker, token)
+        assert gets_in(broker, other)
+        assert not gets_in(broker, "b" * 32)
+        assert almanac(config, broker, "check").stdout == "missing 0, surplus 0, settings right\n"
+    finally:
+        broker.stop()
+
+
+def test_a_changed_secret_key_seals_the_tokens_again(
+    config: Config, broker: RunningBroker, token: str, keeper: RunningKeeper, conn: DictConnection
+) -> None:
+    def opens_with(secret_key: str) -> bool:
+        row = conn.execute("SELECT hash, sealed FROM device_tokens WHERE hash = %s", [hash_token(token)]).fetchone()
+        assert row is not None
+        return unseal(bytes(row["sealed"]), bytes(row["hash"]), secret_key) == token
+
+    assert opens_with(config.secret_key)
+    changed = RunningKeeper(config, broker, SECRET_KEY="another-secret-of-32-characters-x")
+    keeper.stop()
+    try:
+        changed.start()
+        changed.wait_until_ready()
+        changed.stop()
+        assert opens_with("another-secret-of-32-characters-x")
+    finally:
+        keeper.start()
+        keeper.wait_until_ready()
+    assert opens_with(config.secret_key)
+
+
+def test_readings_of_a_device_that_logs_in_come_back_as_history(
+    user: Caller, broker: RunningBroker, keeper: RunningKeeper, ingestor: RunningIngestor
+) -> None:
+    device = user.register_device()
+    token = known(broker, device["device_token"])
+
+    with MqttDevice(broker.device_url, token) as connected:
+        assert connected.publish(f"device/sck/{token}/readings/raw", b"{t:2026-01-15T08:30:00Z,55:21.4}")
+
+    day = {"from": "2026-01-15", "to": "2026-01-16", "rollup": "1m"}
+    wait_for(lambda: user.history(device["id"], 55, **day) == [["2026-01-15T08:30:00Z", 21.4]])
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tls")
+    make_certificates(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def tls_broker(
+    config: Config, tmp_path_factory: pytest.TempPathFactory, certificates: Path, token: str
+) -> Iterator[RunningBroker]:
+    """A broker where devices log in over TLS, as ./scripts/dev --tls starts it; it knows the token."""
+    broker = RunningBroker(tmp_path_factory.mktemp("tls_broker"), certificates)
+    almanac(config, broker, "rebuild", "--file", str(broker.logins_file))
+    broker.start()
+    try:
+        broker.wait_until_ready()
+        yield broker
+    finally:
+        broker.stop()
+
+
+def test_a_device_that_trusts_the_authority_logs_in_over_tls(
+    token: str, tls_broker: RunningBroker, certificates: Path
+) -> None:
+    with MqttDevice(tls_broker.device_url, token, ca=certificates / "ca.pem") as device:
+        assert device.is_in
+        assert device.publish(f"device/sck/{token}/readings")
+
+
+# paho leaves a socket without a handshake to the garbage collector, which says so.
+leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@leaves_a_socket
+def test_a_device_that_does_not_trust_the_authority_sends_nothing(token: str, tls_broker: RunningBroker) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError), MqttDevice(tls_broker.device_url, token):
+        pass
+
+
+@leaves_a_socket
+def test_the_authority_of_another_platform_is_not_enough(token: str, tls_broker: RunningBroker, tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError), MqttDevice(tls_broker.device_url, token, ca=tmp_path / "ca.pem"):
+        pass
+
+
+def test_a_device_that_speaks_no_tls_is_refused(token: str, tls_broker: RunningBroker) -> None:
+    with MqttDevice(tls_broker.device_url, token, trust=False) as device:
+        assert not device.is_in
+
+
+def test_the_logins_are_looked_after_over_tls_too(
+    config: Config, tls_broker: RunningBroker, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = almanac(config, tls_broker, "check")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+    checked = almanac(config, tls_broker, "check")
+
+    assert "certificate verify failed" in refused.stderr
+    assert "settings right" in checked.stdout

@@ -26,7 +26,7 @@ class DeviceToken(Schema):
     id = fields.Integer(required=True, metadata={"example": 12})
     created_at = time_field(required=True)
     expires_at = time_field("null: it does not expire", required=True, allow_none=True)
-    last_used_at = time_field("to the minute; null: not yet", required=True, allow_none=True)
+    last_used_at = time_field("to five minutes; null: not yet", required=True, allow_none=True)
 
 
 class MadeDeviceToken(DeviceToken):
