@@ -1,5 +1,7 @@
 """What a kit does at the broker."""
 
+from threading import Event
+
 import paho.mqtt.client as mqtt
 from conftest import RunningBroker
 from paho.mqtt.enums import CallbackAPIVersion
@@ -11,10 +13,14 @@ def publish(broker: RunningBroker, token: str, kind: str, *payloads: bytes, qos:
     The topic is the token's own of that kind, unless another is given.
     """
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=token)
+    connected = Event()
+    client.on_connect = lambda *_: connected.set()
     host, port = broker.kit_url.removeprefix("mqtt://").split(":")
     client.connect(host, int(port))
     client.loop_start()
     try:
+        # What is sent at QoS 0 before a busy broker has let us in is lost if we come back under the same name at once.
+        assert connected.wait(10)
         for payload in payloads:
             client.publish(topic or f"device/sck/{token}/{kind}", payload, qos=qos).wait_for_publish(10)
     finally:
