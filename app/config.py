@@ -1,6 +1,6 @@
 """What the API, the worker and the command line read from their environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,12 +20,14 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    database_url: str
-    redis_url: str
-    secret_key: str
+    """What holds a password or is one is no part of its repr, and so of no traceback or log."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    secret_key: str = field(repr=False)
     pool_size: int
     public_url: str = _PUBLIC_URL
-    mail_url: str = ""
+    mail_url: str = field(default="", repr=False)
     mail_from: str = _MAIL_FROM
     rate_limit_anonymous: int = 150  # requests a minute from one address; 0: no limit
     rate_limit_token: int = 1000  # requests a minute of one user, whatever their tokens

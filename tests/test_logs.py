@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def test_a_secret_in_an_address_or_header_is_masked(line: str) -> None:
 )
 def test_what_is_no_secret_stays(line: str) -> None:
     assert masked(line) == line
+
+
+def test_the_configuration_shows_no_password(config: Config) -> None:
+    shown = repr(replace(config, mail_url=f"smtp://user:{SECRET}@host"))
+
+    assert "pool_size" in shown
+    assert SECRET not in shown
+    assert config.secret_key not in shown
+    assert config.database_url not in shown
 
 
 def test_our_own_log_masks_what_a_call_gave_it() -> None:

@@ -71,6 +71,19 @@ def test_a_network_of_ipv6_addresses_is_one_address(limited: Callable[..., Flask
     assert statuses(anybody, NOTHING, 1, **elsewhere("2001:db8:1:3::1")) == [404]
 
 
+@pytest.mark.parametrize(("proxies", "last"), [(0, 429), (1, 404)])
+def test_only_a_proxy_that_we_trust_says_whose_request_it_is(
+    limited: Callable[..., Flask], proxies: int, last: int
+) -> None:
+    anybody = Caller(limited(rate_limit_anonymous=1, trusted_proxies=proxies))
+
+    def ask(address: str) -> int:
+        """The first address is the client's own claim, the second what the proxy saw."""
+        return anybody.get(NOTHING, headers={"X-Forwarded-For": f"203.0.113.1, {address}"}).status_code
+
+    assert [ask("198.51.100.1"), ask("198.51.100.1"), ask("198.51.100.2")] == [404, 429, last]
+
+
 def test_a_user_has_an_allowance_of_their_own_wherever_they_are(limited: Callable[..., Flask]) -> None:
     app = limited(rate_limit_anonymous=10, rate_limit_token=3)
     user = sign_up(app)

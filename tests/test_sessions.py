@@ -137,6 +137,13 @@ def test_an_expired_access_token_is_refused(user: Caller, app: Flask) -> None:
     assert not opens(app, jwt.encode(claims, app.config["JWT_SECRET_KEY"], algorithm="HS256"))
 
 
+@pytest.mark.parametrize("token", ["x", "a.b.c", "....", "é", "almanac_", "almanac_\xff", "x" * 5000, "{}", "null"])
+def test_what_is_no_token_is_refused(anybody: Caller, token: str) -> None:
+    answer = anybody.get("/v0/me", headers={"Authorization": f"Bearer {token}"})
+
+    assert (answer.status_code, answer.json["id"]) == (401, "unauthorized")
+
+
 @pytest.mark.parametrize("key", ["", "another secret of more than 32 characters"])
 def test_an_access_token_that_we_did_not_sign_is_refused(user: Caller, app: Flask, key: str) -> None:
     claims = jwt.decode(sign_in(user)["access_token"], app.config["JWT_SECRET_KEY"], algorithms=["HS256"])
