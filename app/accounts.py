@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 
 from app.passwords import hash_password, weakness
+from ingestor.intake import hash_token
 from sql import DictConnection, Row, queries
 
 
@@ -19,9 +20,9 @@ class FieldError(ValueError):
 def create_account(conn: DictConnection, *, password: str, **fields: Any) -> int:
     """Make an account from the fields of SignUp and a role, and return its id. Raises FieldError."""
     fields = {"role": "citizen", "city": None, "country_code": None, "url": None, **fields}
-    _check(password, fields)
+    password_hash = _hash(password, fields)
     try:
-        user_id: int = queries.insert_user(conn, password_hash=hash_password(password), **fields)
+        user_id: int = queries.insert_user(conn, password_hash=password_hash, **fields)
     except psycopg.errors.UniqueViolation as error:
         raise _taken(error) from None
     return user_id
@@ -35,17 +36,33 @@ def change_account(conn: DictConnection, user: Row, fields: dict[str, Any], sess
     password = fields.pop("password", None)
     keys = ("username", "email", "role", "city", "country_code", "url")
     described = {key: fields.get(key, user[key]) for key in keys}
-    if password is not None:
-        _check(password, described)
+    password_hash = _hash(password, described) if password is not None else None
     with conn.transaction():
         try:
             queries.update_user(conn, id=user["id"], **described)
         except psycopg.errors.UniqueViolation as error:
             raise _taken(error) from None
-        if password is not None:
-            queries.set_password_hash(conn, id=user["id"], password_hash=hash_password(password))
-            queries.revoke_sessions_of_user(conn, user_id=user["id"], but=session_id)
-            queries.delete_password_resets_of_user(conn, user_id=user["id"])
+        if password_hash is not None:
+            _set_password(conn, user["id"], password_hash, session_id)
+
+
+def use_password_reset(conn: DictConnection, token: str, password: str) -> Row | None:
+    """Set the password of a mailed link's account and return that, None for a useless link. Raises FieldError."""
+    user: Row | None = queries.user_by_password_reset(conn, hash=hash_token(token))
+    if user is None:
+        return None
+    password_hash = _hash(password, user)
+    with conn.transaction():
+        if not queries.delete_password_reset(conn, hash=hash_token(token)):
+            return None
+        _set_password(conn, user["id"], password_hash)
+    return user
+
+
+def _set_password(conn: DictConnection, user_id: int, password_hash: str, but_session: object = None) -> None:
+    queries.set_password_hash(conn, id=user_id, password_hash=password_hash)
+    queries.revoke_sessions_of_user(conn, user_id=user_id, but=but_session)
+    queries.delete_password_resets_of_user(conn, user_id=user_id)
 
 
 def archive_account(conn: DictConnection, user_id: int) -> None:
@@ -64,9 +81,11 @@ def restore_account(conn: DictConnection, user_id: int) -> None:
         queries.restore_user(conn, id=user_id)
 
 
-def _check(password: str, fields: dict[str, Any]) -> None:
+def _hash(password: str, fields: dict[str, Any]) -> str:
+    """Hash a password that will do; outside of transactions, for it takes its time. Raises FieldError."""
     if reason := weakness(password, fields["username"], fields["email"]):
         raise FieldError("password", reason)
+    return hash_password(password)
 
 
 def _taken(error: psycopg.errors.UniqueViolation) -> FieldError:

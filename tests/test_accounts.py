@@ -144,6 +144,22 @@ def test_a_new_password_signs_others_out_and_not_the_one_who_chose_it(
     assert signs_in(anybody, user.user["username"], "another battery")
 
 
+def test_the_old_address_hears_of_a_change_that_a_thief_would_make(
+    user: Caller, mailbox: Mailbox, work: Callable[[], None]
+) -> None:
+    fields = {"email": f"new-{user.user['email']}", "password": "another battery", "city": "Vic"}
+
+    assert user.patch("/v0/me", fields).status_code == 200
+    assert user.patch("/v0/me", {"email": fields["email"], "city": "Berga"}).status_code == 200
+    work()
+
+    told = sorted((message["To"], message["Subject"]) for message in mailbox.messages)
+    assert told == [
+        (user.user["email"], "The e-mail address of your account was changed"),
+        (user.user["email"], "The password of your account was changed"),
+    ]
+
+
 def test_a_change_that_is_refused_changes_nothing(user: Caller, new_user: Callable[..., Caller]) -> None:
     taken = new_user().user["username"]
     before = user.get("/v0/me").json
@@ -174,7 +190,7 @@ def test_a_token_cannot_take_the_account_over(user: Caller, app: Flask, fields: 
     answer = program.patch("/v0/me", fields) if fields else program.delete("/v0/me")
 
     assert answer.status_code == 403
-    assert program.patch("/v0/me", {"city": "Vic"}).status_code == 200
+    assert program.patch("/v0/me", {"city": "Vic", "email": user.user["email"]}).status_code == 200
     assert user.get("/v0/me").json["email"] == user.user["email"]
 
 

@@ -12,6 +12,7 @@ from app.api.respond import answer
 from app.auth import current_asker, signed_in, signed_in_user
 from app.database import connection
 from app.errors import invalid, not_found, refuse
+from app.jobs.accounts import mail_account_changed
 from app.mail import send_later
 from app.policy import is_admin, may_change_user, require_admin
 from app.schemas.accounts import SignUp, User, UserChanges
@@ -22,7 +23,7 @@ from sql import DictConnection, Row, queries
 log = logging.getLogger(__name__)
 
 # Who has these has the account: a token that is good for less must not get at them.
-_IN_PERSON = {"email", "password", "role"}
+_IN_PERSON = {"email": "e-mail address", "password": "password", "role": "role"}
 
 blueprint = Blueprint("accounts", __name__, description="Accounts")
 
@@ -150,14 +151,18 @@ def _keep_role_to_admins(fields: dict[str, Any]) -> None:
 def _change(user: Row, fields: dict[str, Any]) -> Response:
     _keep_role_to_admins(fields)
     asker = current_asker()
-    if not _IN_PERSON.isdisjoint(fields):
+    grave = {name: what for name, what in _IN_PERSON.items() if name in fields and fields[name] != user.get(name)}
+    if grave:
         _require_person()
     with connection() as conn:
         try:
             change_account(conn, user, fields, asker.session_id if asker else None)
         except FieldError as error:
             invalid(422, **{error.field: error.reason})
-        return answer(show_own(conn, user["id"]))
+        changed = show_own(conn, user["id"])
+    for what in grave.values():
+        mail_account_changed(user, what)
+    return answer(changed)
 
 
 def _require_person() -> None:

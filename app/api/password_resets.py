@@ -6,11 +6,11 @@ from flask import Response
 from flask_smorest import Blueprint
 from redis import RedisError
 
-from app.accounts import FieldError, change_account
+from app.accounts import FieldError, use_password_reset
 from app.api.respond import answer
 from app.database import connection
 from app.errors import invalid, refuse
-from app.jobs.accounts import request_password_reset
+from app.jobs.accounts import mail_account_changed, request_password_reset
 from app.rate_limits import limit_resets
 from app.schemas.accounts import NewPassword, ResetRequest, User
 from app.schemas.base import Done
@@ -71,12 +71,11 @@ def find_reset(token: str) -> Row | None:
 
 
 def reset_password(token: str, password: str) -> Row | None:
-    """Set the password of a link's account and return the account, None for a useless link. Raises FieldError."""
-    with connection() as conn, conn.transaction():
-        user: Row | None = queries.user_by_password_reset(conn, hash=hash_token(token))
-        if user is None or not queries.delete_password_reset(conn, hash=hash_token(token)):
-            return None
-        change_account(conn, user, {"password": password})
+    """Set the password of a link's account, tell its user and return it; None: a useless link. Raises FieldError."""
+    with connection() as conn:
+        user = use_password_reset(conn, token, password)
+    if user is not None:
+        mail_account_changed(user, "password")
     return user
 
 

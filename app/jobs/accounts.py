@@ -4,17 +4,27 @@ import logging
 import secrets
 
 import psycopg
+from redis import RedisError
 from rq import Retry
 
 from app.config import Config
 from app.jobs.mail import deliver
 from app.jobs.queue import enqueue
+from app.mail import send_later
 from ingestor.intake import hash_token
-from sql import connect, queries
+from sql import Row, connect, queries
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = [10, 60, 300, 900]  # nobody waits longer for this mail
+
+
+def mail_account_changed(user: Row, what: str) -> None:
+    """Tell the user, at the address that they had, of a change that a thief would make."""
+    try:
+        send_later("account_changed", user["email"], username=user["username"], what=what)
+    except RedisError:
+        log.exception("no mail about a change", extra={"user_id": user["id"], "what": what})
 
 
 def request_password_reset(login: str) -> None:
