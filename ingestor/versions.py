@@ -18,6 +18,7 @@ def calibrate(conn: DictConnection, rows: Columns) -> tuple[Columns, Columns]:
     Call it in the transaction that stores the rows, after hold_rollup_horizon. Whoever adds a version waits for such
     transactions to end, so its redo finds what they wrote, and later ones see the version.
     """
+    queries.lock_recalibrated(conn, device_ids=np.unique(rows.device_ids))
     calibration = look_up(conn, rows)
     missing = _missing(conn, calibration, rows)
     stored = Columns(**queries.stored_datapoints(conn, **_keys(missing))) if len(missing) else missing

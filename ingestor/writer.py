@@ -17,7 +17,7 @@ from sql import DictConnection, queries
 
 log = logging.getLogger(__name__)
 
-_COPY = "COPY datapoints (device_id, sensor_id, time, raw, value, calibration_id) FROM STDIN (FORMAT binary)"
+COPY = "COPY datapoints (device_id, sensor_id, time, raw, value, calibration_id) FROM STDIN (FORMAT binary)"
 _PAUSE_S = 10.0  # without COPY after a batch that held something stored before: more such are coming
 _DAY_US = 86_400_000_000
 
@@ -87,7 +87,7 @@ class Writer:
         """Store rows in the order of their keys and return which of them changed something."""
         if time.monotonic() >= self._copy_from:
             try:
-                with conn.transaction(), conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+                with conn.transaction(), conn.cursor() as cursor, cursor.copy(COPY) as copy:
                     copy.write(rows.binary())
                 return np.ones(len(rows), np.bool_)
             except psycopg.errors.UniqueViolation:

@@ -41,7 +41,8 @@ RETURNING id;
 
 -- name: take_recalibration(lease_s)^
 -- Take the oldest redo that waits, or whose worker is dead; of two of one component the second waits for the first.
--- Raises UniqueViolation where another worker takes one of the same component at this very moment.
+-- Call it after hold_writers in the same transaction: so no other worker takes one at the same moment, and batches that
+-- come later see that it runs, and mind its lock.
 UPDATE recalibrations
 SET
     state = 'running',
@@ -66,11 +67,15 @@ RETURNING id, device_id, sensor_id, range_start, range_end, done_until;
 -- Let another worker go on with a redo.
 UPDATE recalibrations SET state = 'queued', leased_until = NULL WHERE id = :id AND state = 'running';
 
--- name: slice_raws(device_id, sensor_id, start, before, most)^
+-- name: slice_datapoints(device_id, sensor_id, start, before, most)^
 -- The oldest datapoints of a range, at most so many, oldest first; null arrays where there are none.
-SELECT array_agg(time) AS time, array_agg(raw) AS raw
+SELECT
+    array_agg(time) AS times,
+    array_agg(raw) AS raws,
+    array_agg(coalesce(value, 'NaN')) AS values,
+    array_agg(coalesce(calibration_id, 0)) AS calibration_ids
 FROM (
-    SELECT time, raw
+    SELECT time, raw, value, calibration_id
     FROM datapoints
     WHERE device_id = :device_id AND sensor_id = :sensor_id AND time >= :start AND time < :before AND raw IS NOT NULL
     ORDER BY time
@@ -92,20 +97,39 @@ GROUP BY sensor_id;
 -- Let this transaction rewrite more than 100,000 datapoints of the columnstore: a slice has its own limit.
 SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
 
--- name: update_values(device_id, sensor_id, times, raws, values, calibration_ids, first, last)!
--- Give a component's datapoints the values that were computed from these raws, and return how many changed by it.
--- One that was received anew in the meantime is left alone: its writer has computed it.
+-- name: lock_recalibrated(device_ids)$
+-- Until this transaction ends, keep redos away from those of these devices where one runs.
+SELECT count(pg_advisory_xact_lock(hashtext('readings'), device_id))
+FROM (
+    SELECT DISTINCT device_id
+    FROM recalibrations
+    WHERE state = 'running' AND device_id = ANY(:device_ids::integer[])
+    ORDER BY device_id
+) AS d;
+
+-- name: in_columnstore(first, last)$
+-- Whether datapoints between two times are, or once were, in the columnstore.
+SELECT EXISTS (
+    SELECT
+    FROM timescaledb_information.chunks
+    WHERE hypertable_name = 'datapoints' AND is_compressed AND range_start <= :last AND range_end > :first
+);
+
+-- name: delete_range(device_id, sensor_id, first, last)!
+-- Take a component's datapoints between two times out, in the columnstore whole batches at once.
+DELETE FROM datapoints WHERE device_id = :device_id AND sensor_id = :sensor_id AND time BETWEEN :first AND :last;
+
+-- name: update_values(device_id, sensor_id, times, values, calibration_ids, first, last)!
+-- Give a component's datapoints, which lie between two times, other values.
 UPDATE datapoints AS d
 SET value = nullif(n.value, 'NaN'), calibration_id = nullif(n.calibration_id, 0)
-FROM unnest(:times::timestamptz[], :raws::double precision[], :values::double precision[], :calibration_ids::integer[])
-    AS n (time, raw, value, calibration_id)
+FROM unnest(:times::timestamptz[], :values::double precision[], :calibration_ids::integer[])
+    AS n (time, value, calibration_id)
 WHERE
     d.device_id = :device_id
     AND d.sensor_id = :sensor_id
     AND d.time BETWEEN :first AND :last -- so that other chunks and segments are not even looked at
-    AND d.time = n.time
-    AND d.raw = n.raw
-    AND (d.value, d.calibration_id) IS DISTINCT FROM (nullif(n.value, 'NaN'), nullif(n.calibration_id, 0));
+    AND d.time = n.time;
 
 -- name: follow_latest(device_id, sensor_id)!
 -- Let a component's latest values be those of its datapoints.
