@@ -48,6 +48,7 @@ from app.api import (
     sessions,
     tags,
     tokens,
+    uploads,
     users,
 )
 from app.auth import current_asker, jwt, refuse_bad_credentials
@@ -89,6 +90,7 @@ _V0 = (
     sessions,
     tags,
     tokens,
+    uploads,
     users,
 )
 _UNVERSIONED = (

@@ -55,6 +55,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "sessions.index": ("account", "account"),
     "tags": (_OPEN, "devices:write"),
     "tokens": ("account", "account"),
+    "uploads": ("readings:read", "readings:write"),
     "users": ("devices:read", "account"),
 }
 

@@ -103,6 +103,16 @@ POST   /v0/quarantine/release                  -            401   404   200     
 GET    /v0/quarantine/{quarantine_id}          -            401   404   200        404   200      401     401   403
 DELETE /v0/quarantine/{quarantine_id}          -            401   404   200        404   200      401     401   403
 
+GET    /v0/devices/{device_id}/uploads         public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/uploads         public       401   403   422        403   422      401     401   403
+                                               private      401   403   422        403   422      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+GET    /v0/uploads/{upload_id}                 public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+
 GET    /v0/add                                 -            200   200   200        200   200      200     200   200
 POST   /v0/add                                 -            200   200   200        200   200      200     200   200
 PATCH  /v0/add                                 -            200   200   200        200   200      200     200   200
@@ -430,6 +440,9 @@ PATHS: dict[str, Callable[[World], object]] = {
     "kit": _kit_id,
     "measurement_id": _measurement_id,
     "quarantine_id": _quarantine_id,
+    "upload_id": lambda world: queries.insert_upload(
+        world.conn, device_id=world.device_id, filename=None, content=b"", size=0, dry_run=True
+    ),
     "recalibration_id": _recalibration_id,
     "sensor_id": _sensor_id,
     "session_id": lambda world: world.session(world.owner_id)["refresh_token"].partition(".")[0],

@@ -1,6 +1,5 @@
 """The HTTP doors for readings: JSON, SenML, and that of the kits of the first generation."""
 
-import zlib
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -9,6 +8,7 @@ from flask import Response, request
 from flask_smorest import Blueprint
 from psycopg.types.json import Jsonb
 
+from app.api.bodies import unpacked
 from app.api.respond import answer
 from app.auth import signed_in
 from app.database import connection
@@ -27,7 +27,6 @@ from sql import DictConnection, queries
 
 blueprint = Blueprint("sending", __name__, description="Sending readings")
 
-MOST_BYTES = 10 * 1024 * 1024
 MOST_DATAPOINTS = 50_000
 _SENML = "application/senml+json"
 _LONGEST_KEY = 255
@@ -78,7 +77,7 @@ def send(device_id: int) -> Response:
     key = request.headers.get("Idempotency-Key", "").strip().replace("\0", "")
     if len(key) > _LONGEST_KEY:
         refuse(400, f"Idempotency-Key has {len(key)} characters; at most {_LONGEST_KEY} are allowed")
-    payload = _unpacked(request.get_data())
+    payload = unpacked(request.get_data())
     with connection() as conn:
         status, body = _once(conn, device_id, key, payload) if key else _store(conn, device_id, payload)
     return answer(body, status)
@@ -130,24 +129,6 @@ def _told(batch: Batch, written: Written) -> tuple[int, dict[str, Any]]:
         body = {"id": "unprocessable_entity", "message": f"nothing could be stored: {reason}", "url": ""}
         return 422, {**body, "errors": {"data": [item["detail"] for item in counts["quarantined"][:100]]}, **counts}
     return 200, {"id": "ok", "message": message, "url": "", "errors": "", "received": received, **counts}
-
-
-def _unpacked(body: bytes) -> bytes:
-    """Return the body, of at most MOST_BYTES whatever its encoding."""
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "gzip":
-        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        try:
-            body = unpacker.decompress(body, MOST_BYTES + 1)
-        except zlib.error as error:
-            refuse(400, f"the body is not what Content-Encoding: gzip says: {error}")
-        if len(body) <= MOST_BYTES and not unpacker.eof:
-            refuse(400, "the gzip body ends too early")
-    elif encoding != "identity":
-        refuse(415, f"Content-Encoding {encoding[:40]!r} is not known here: use gzip, or none")
-    if len(body) > MOST_BYTES:
-        refuse(413, f"more than {MOST_BYTES:,} bytes unpacked: send it in several requests, or upload a file")
-    return body
 
 
 def _refuse_too_many(datapoints: int) -> None:

@@ -1,0 +1,103 @@
+"""Read uploaded files of readings, part by part."""
+
+import io
+import itertools
+import logging
+from datetime import UTC, datetime
+
+from psycopg.types.json import Jsonb
+from redis import RedisError
+
+from app.config import Config
+from app.jobs.queue import enqueue
+from ingestor.intake import read_parts
+from ingestor.known import Known
+from ingestor.sdcard import Line, parse_sd_card
+from ingestor.writer import Writer
+from sql import DictConnection, Row, connect, queries
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 90  # a worker that has not said anything for so long is taken for dead
+MOST_ERRORS = 1000
+_LINES = 1000  # a part
+_BOM = "\ufeff"
+
+
+def wake(upload_id: int) -> None:
+    """Let a worker read an upload; without Redis `watch` does, within a minute of its return."""
+    try:
+        enqueue("uploads.run", upload_id, job_timeout=3600)
+    except RedisError:
+        log.warning("no worker woken", extra={"upload_id": upload_id})
+
+
+def watch() -> None:
+    """Wake workers up for what a lost queue or a killed worker has left, and drop what is old."""
+    with connect(Config.from_env().database_url) as conn:
+        queries.delete_old_uploads(conn)
+        due = queries.due_uploads(conn)
+    for upload in due:
+        wake(upload["id"])
+
+
+def run(upload_id: int) -> None:
+    """Read one upload from where it stands, if it is due."""
+    with connect(Config.from_env().database_url) as conn:
+        upload = queries.claim_upload(conn, id=upload_id, lease_s=LEASE_S)
+        if upload is None:
+            return
+        try:
+            _read(conn, upload)
+            state = "finished"
+        except ValueError:  # the header, which was right when the file came
+            log.exception("upload failed", extra={"upload_id": upload_id})
+            state = "failed"
+        queries.finish_upload(conn, id=upload_id, state=state)
+        log.info("upload read", extra={"upload_id": upload_id, "state": state})
+
+
+def open_file(content: bytes) -> "io.TextIOWrapper[io.BytesIO]":
+    """Return the text of a file; what is no UTF-8 stands as question marks, and so as errors of its lines."""
+    return io.TextIOWrapper(io.BytesIO(content.removeprefix(_BOM.encode())), "utf-8", "replace", newline="")
+
+
+def _read(conn: DictConnection, upload: Row) -> None:
+    content = bytes(upload["content"])
+    file = open_file(content)
+    lines = (line for line in parse_sd_card(file) if line.number > upload["lines_read"])
+    known, rejected = Known(), upload["rejected"]
+    writer = Writer(known, by_copy=False)
+    while part := list(itertools.islice(lines, _LINES)):
+        percent = min(99, 100 * file.buffer.tell() // max(1, len(content)))
+        rejected = _write(conn, upload, part, known, writer, rejected, percent)
+
+
+def _write(
+    conn: DictConnection, upload: Row, part: list[Line], known: Known, writer: Writer, rejected: int, percent: int
+) -> int:
+    """Write a part and count it, in one transaction; a dry run writes it too, and takes it back."""
+    parts = [line.readings for line in part]
+    with conn.transaction():
+        batch = read_parts(conn, upload["device_id"], "upload", parts, known, datetime.now(UTC))
+        flaws, batch.quarantined = batch.quarantined, []  # the file is its owner's: they are told, line by line
+        with conn.transaction(force_rollback=upload["dry_run"]):
+            ledger = writer.write(conn, batch).ledger
+        if upload["dry_run"]:
+            known.components.clear()
+        errors = [
+            {"line": part[flaw.position].number, "reason": str(flaw.reason), "detail": flaw.detail}
+            for flaw in flaws[: max(0, MOST_ERRORS - rejected)]
+        ]
+        queries.move_upload(
+            conn,
+            id=upload["id"],
+            lease_s=LEASE_S,
+            percent=percent,
+            lines_read=part[-1].number,
+            stored=ledger.stored,
+            duplicate=ledger.duplicate,
+            rejected=len(flaws),
+            errors=Jsonb(errors),
+        )
+    return rejected + len(flaws)
