@@ -10,7 +10,7 @@ from app.api.chosen_devices import chosen_devices
 from app.api.download import BINARY, check_link, download
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.errors import not_found, refuse
 from app.exports.files import edition_path, metadata_name
@@ -43,11 +43,11 @@ def create(fields: dict[str, Any]) -> Response:
     devices = {"q": None, "device_ids": [device_id], "experiment_id": experiment_id, "start": None, "end": None}
     with connection() as conn:
         chosen_devices(conn, devices)
-        if queries.count_archives_of_user(conn, owner_id=_user_id()) >= _MOST:
+        if queries.count_archives_of_user(conn, owner_id=signed_in_user()["id"]) >= _MOST:
             refuse(429, f"you have {_MOST} archives, as many as a user may have: delete one")
         archive = queries.insert_archive(
             conn,
-            owner_id=_user_id(),
+            owner_id=signed_in_user()["id"],
             device_id=device_id,
             experiment_id=experiment_id,
             period=fields["period"],
@@ -67,8 +67,8 @@ def index(query: dict[str, Any]) -> Response:
     """List your archives, newest first."""
     page = Page.of(query)
     with connection() as conn:
-        archives = queries.archives_of_user(conn, owner_id=_user_id(), limit=page.limit, offset=page.offset)
-        total = queries.count_archives_of_user(conn, owner_id=_user_id())
+        archives = queries.archives_of_user(conn, owner_id=signed_in_user()["id"], limit=page.limit, offset=page.offset)
+        total = queries.count_archives_of_user(conn, owner_id=signed_in_user()["id"])
     return answer_page([_json(archive) for archive in archives], total, page)
 
 
@@ -132,8 +132,3 @@ def _own(conn: DictConnection, archive_id: int) -> Row:
 
 def _json(archive: Row) -> Row:
     return archive_json(archive, current_app.extensions["config"].public_url)
-
-
-def _user_id() -> int:
-    user = current_user()
-    return user["id"] if user else 0

@@ -10,7 +10,7 @@ from app.api.chosen_devices import chosen_devices
 from app.api.download import BINARY, check_link, download
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.errors import not_found, refuse
 from app.exports.files import METADATA, path_of
@@ -56,7 +56,7 @@ def create(fields: dict[str, Any]) -> Response:
 def csv_archive(device_id: int) -> Response:
     """Get everything a device has measured by mail, as CSV: an export with its defaults."""
     with connection() as conn:
-        ago_s = queries.last_csv_archive(conn, owner_id=_user_id(), device_id=device_id)
+        ago_s = queries.last_csv_archive(conn, owner_id=signed_in_user()["id"], device_id=device_id)
         if ago_s is not None and ago_s < _CSV_ARCHIVE_EVERY_S:
             _too_many(int(_CSV_ARCHIVE_EVERY_S - ago_s) + 1, "you asked for this archive less than 15 minutes ago")
         export = _queue(conn, NewExport().load({"device_ids": [device_id]}), csv_archive=True)
@@ -79,8 +79,8 @@ def index(query: dict[str, Any]) -> Response:
     """List your exports, newest first."""
     page = Page.of(query)
     with connection() as conn:
-        exports = queries.exports_of_user(conn, owner_id=_user_id(), limit=page.limit, offset=page.offset)
-        total = queries.count_exports_of_user(conn, owner_id=_user_id())
+        exports = queries.exports_of_user(conn, owner_id=signed_in_user()["id"], limit=page.limit, offset=page.offset)
+        total = queries.count_exports_of_user(conn, owner_id=signed_in_user()["id"])
     return answer_page([_json(export) for export in exports], total, page)
 
 
@@ -139,10 +139,12 @@ def fetch(export_id: int, signature: str, filename: str) -> Response:
 
 def _queue(conn: DictConnection, fields: dict[str, Any], *, csv_archive: bool = False) -> Row:
     device_ids = chosen_devices(conn, fields)
-    if queries.count_unfinished_exports(conn, owner_id=_user_id()) >= _MOST_UNFINISHED:
+    if queries.count_unfinished_exports(conn, owner_id=signed_in_user()["id"]) >= _MOST_UNFINISHED:
         _too_many(60, f"{_MOST_UNFINISHED} of your exports wait or run: let one finish, or cancel one")
     question = range_json(fields) | question_json(fields) | ({"csv_archive": True} if csv_archive else {})
-    export: Row = queries.insert_export(conn, owner_id=_user_id(), device_ids=device_ids, question=Jsonb(question))
+    export: Row = queries.insert_export(
+        conn, owner_id=signed_in_user()["id"], device_ids=device_ids, question=Jsonb(question)
+    )
     wake_export("run", export["id"], export["attempt"])
     return export
 
@@ -157,11 +159,6 @@ def _own(conn: DictConnection, export_id: int) -> Row:
 def _json(export: Row) -> Row:
     config = current_app.extensions["config"]
     return export_json(export, config.public_url, config.secret_key)
-
-
-def _user_id() -> int:
-    user = current_user()
-    return user["id"] if user else 0
 
 
 def _too_many(seconds: int, message: str) -> NoReturn:
