@@ -10,7 +10,7 @@ from marshmallow import fields
 from app.api.kits import find_kit
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer, to_json
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.calibrations import add_calibration, begin_redos, read_equation
 from app.database import connection
 from app.errors import invalid, not_found
@@ -190,7 +190,7 @@ def _require_sensor(conn: DictConnection, sensor_id: int) -> None:
 
 
 def _add(conn: DictConnection, new: Row, **scope: Any) -> Row:
-    author_id = (current_user() or {})["id"]
+    author_id = signed_in_user()["id"]
     calibration_id, redos = add_calibration(conn, **new, **scope, author_id=author_id)
     (row,) = queries.calibrations_by_ids(conn, ids=[calibration_id])
     return {**calibration_json(row), "recalibrations": redos}

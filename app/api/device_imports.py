@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.api.devices import permitted
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.device_changes import register_device
 from app.device_tokens import new_token
@@ -44,12 +44,10 @@ def import_devices() -> Response:
 
     An empty cell leaves its field out. The answer is the only one that ever shows the devices' tokens.
     """
-    user = current_user()
+    user = signed_in_user()
     rows = _read(_text())
     with connection() as conn:
-        report = [
-            {"row": number, **_register(conn, user["id"] if user else 0, row)} for number, row in enumerate(rows, 2)
-        ]
+        report = [{"row": number, **_register(conn, user["id"], row)} for number, row in enumerate(rows, 2)]
     registered = sum(row["id"] is not None for row in report)
     return answer({"registered": registered, "refused": len(report) - registered, "rows": report})
 

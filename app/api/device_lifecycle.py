@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 
 from app.api.devices import existing
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.device_records import read_devices
 from app.errors import not_found
@@ -30,9 +30,9 @@ blueprint = Blueprint("device_lifecycle", __name__, description="The trash, and 
 @signed_in
 def archived() -> Response:
     """List your devices in the trash, the newest first."""
-    user = current_user()
+    user = signed_in_user()
     with connection() as conn:
-        rows = queries.archived_devices(conn, owner_id=user["id"] if user else 0)
+        rows = queries.archived_devices(conn, owner_id=user["id"])
     return answer([{**row, "purged_after": row["archived_at"] + timedelta(days=TRASH_DAYS)} for row in rows])
 
 
@@ -113,12 +113,12 @@ def take_back(device_id: int) -> Response:
 @signed_in
 def accept(fields: dict[str, str]) -> Response:
     """Become the owner of a device that was offered to you; its own tokens stay good until you revoke them."""
-    user = current_user()
+    user = signed_in_user()
     with connection() as conn, conn.transaction():
         device_id = queries.take_transfer(conn, hash=hash_token(fields["transfer_token"]))
         if device_id is None:
             not_found("offer with this", "transfer_token")
-        queries.set_owner(conn, id=device_id, owner_id=user["id"] if user else 0)
+        queries.set_owner(conn, id=device_id, owner_id=user["id"])
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True))
 

@@ -8,7 +8,7 @@ from flask_smorest import Blueprint
 from app.api.devices_query import DevicesQuery, restrictions
 from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.device_changes import change_device, register_device
 from app.device_records import DeviceRecord, read_devices
@@ -62,11 +62,11 @@ def chosen(query: dict[str, Any], page: Page) -> tuple[list[DeviceRecord], int]:
 @signed_in
 def register(fields: dict[str, Any]) -> Response:
     """Register a device; the answer is the only one that ever shows its token."""
-    user = current_user()
+    user = signed_in_user()
     fields = permitted(fields)
     token = fields.pop("device_token", None) or new_token()
     with connection() as conn, conn.transaction():
-        device_id = register_device(conn, token, owner_id=user["id"] if user else 0, **fields)
+        device_id = register_device(conn, token, owner_id=user["id"], **fields)
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True, token=token), 201)
 

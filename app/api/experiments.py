@@ -12,7 +12,7 @@ from app.api.history_query import HistoryQuery, Question
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.readings import check, grid_of, history_of, state_of, streamed
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection, pool
 from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
@@ -72,7 +72,7 @@ def show(experiment_id: int) -> Response:
 @signed_in
 def create(fields: dict[str, Any]) -> Response:
     """Make an experiment, of public devices of anybody and private ones of your own."""
-    owner_id = (current_user() or {})["id"]
+    owner_id = signed_in_user()["id"]
     with connection() as conn, conn.transaction():
         about = {"description": None, "is_test": False, "starts_at": None, "ends_at": None, **fields}
         experiment_id = queries.insert_experiment(conn, owner_id=owner_id, **_checked(about))

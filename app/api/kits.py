@@ -12,7 +12,7 @@ from flask_smorest import Blueprint
 
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.errors import invalid, not_found
 from app.kits import set_components
@@ -57,7 +57,7 @@ def create(fields: dict[str, Any]) -> Response:
 
     All or nothing: a sensor or measurement that comes with a kit is made together with it.
     """
-    user = current_user() or {}
+    user = signed_in_user()
     with connection() as conn, conn.transaction():
         kit_id = _insert(conn, {key: fields.get(key) for key in ("slug", "name", "description")}, user["id"])
         set_components(conn, kit_id, fields["components"], user["id"])
@@ -87,7 +87,7 @@ def update(fields: dict[str, Any], kit: str) -> Response:
         except psycopg.errors.UniqueViolation:
             invalid(422, slug=f"{fields['slug']} is another kit's")
         if "components" in fields:
-            set_components(conn, found["id"], fields["components"], (current_user() or {})["id"])
+            set_components(conn, found["id"], fields["components"], signed_in_user()["id"])
         changed = _json(conn, queries.kits_by_ids(conn, ids=[found["id"]]))[0]
     return answer(changed)
 

@@ -10,7 +10,7 @@ from flask_smorest import Blueprint
 
 from app.adoption import adopt
 from app.api.respond import answer
-from app.auth import current_user, signed_in
+from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.device_changes import register_device
 from app.device_records import read_devices
@@ -114,7 +114,7 @@ def register() -> Response:
 
 @signed_in
 def _register() -> Response:
-    user = current_user()
+    user = signed_in_user()
     with connection() as conn, conn.transaction():
         orphan = _orphan(conn)
         if not orphan["name"]:
@@ -124,7 +124,7 @@ def _register() -> Response:
         tags = [name.strip() for name in (orphan["user_tags"] or "").split(",") if name.strip()]
         fields = {name: orphan[name] for name in _FIELDS if orphan[name] is not None}
         token = _token(orphan)
-        device_id = register_device(conn, token, owner_id=user["id"] if user else 0, **{**fields, "user_tags": tags})
+        device_id = register_device(conn, token, owner_id=user["id"], **{**fields, "user_tags": tags})
         adopt(conn, device_id, bytes(orphan["token_hash"]), orphan["created_at"])
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True, token=token), 201)
