@@ -3,8 +3,8 @@
     python -m scripts.bench_devices [--server postgresql://…] [--devices 20000]
 
 Without --server it runs on the embedded TimescaleDB. The API runs in this process, so a time is the server's alone:
-routing, queries, JSON and compression. Prints one JSON object: milliseconds (fastest, median and slowest of the runs), bytes as
-they travel, and the ratio of a page of devices to the same rows fetched by psycopg alone.
+routing, queries, JSON and compression. Prints one JSON object: milliseconds (fastest, median and slowest of the runs),
+bytes as they travel, and the ratio of a page of devices to the same rows fetched by psycopg alone.
 """
 
 import argparse
