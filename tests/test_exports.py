@@ -10,9 +10,11 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import pandas as pd
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from caller import Caller
 from exporting import export, fetch, load, mails, store
+from flask import Flask
 from mail_server import Mailbox, text_of
 
 from sql import DictConnection
@@ -394,3 +397,20 @@ def test_metadata_names_the_calibrations_that_made_the_values(user: Caller, work
 
     (component,) = about["devices"][0]["components"]
     assert [(c["id"], c["equation"]) for c in component["calibrations"]] == [(calibration["id"], "2 * raw")]
+
+
+def test_a_file_that_lies_in_s3_is_fetched_from_there(
+    app: Flask, user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = export(user, work, device["id"])
+    config = replace(app.extensions["config"], storage_url="s3://almanac-files/production")
+    monkeypatch.setitem(app.extensions, "config", config)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "eu-west-1")
+
+    answer = user.get(shown["download_url"])
+
+    place = urlsplit(answer.headers["Location"])
+    assert (answer.status_code, place.scheme) == (302, "https")
+    assert place.path == f"/almanac-files/production/exports/{shown['id']}/1/{shown['filename']}"
+    assert "X-Amz-Signature=" in place.query
