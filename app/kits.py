@@ -1,17 +1,25 @@
 """From what a client writes of a kit's components to the sensors they stand for, made where they are new."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import count
 
+from werkzeug.exceptions import HTTPException
+
+from app.calibrations import add_calibration
 from app.catalogue import insert_measurement, insert_sensor, wrong_references
 from app.errors import refuse
 from sql import DictConnection, Row, queries
 
 
-def set_components(conn: DictConnection, kit_id: int, components: Sequence[Row], user_id: int) -> None:
+def set_components(
+    conn: DictConnection, kit_id: int, components: Sequence[Row], user_id: int, *, valid_from: datetime | None = None
+) -> int:
     """Give a kit these components, as KitComponentRequest loads them, and no others; call it in a transaction.
 
-    Answers 422 with a reason by field where a sensor or measurement is unknown, or two components clash.
+    Their equations hold from `valid_from` on, by default from now. Returns for how many components of devices history
+    is to be computed anew: call begin_redos after the commit. Answers 422 with a reason by field where a sensor or
+    measurement is unknown, two components clash, or an equation is none.
     """
     errors: dict[str, list[str]] = {}
     named = _Named(conn, components)
@@ -37,6 +45,25 @@ def set_components(conn: DictConnection, kit_id: int, components: Sequence[Row],
         keys=_keys(components, sensors),
         intervals=[component["interval"] for component in components],
     )
+    in_force = {row["sensor_id"]: row["equation"] for row in queries.components_of_kits(conn, kit_ids=[kit_id])}
+    redos = 0
+    for number, (component, (sensor_id, _)) in enumerate(zip(components, sensors, strict=True)):
+        if component.get("equation", in_force[sensor_id]) == in_force[sensor_id]:
+            continue
+        try:
+            _, begun = add_calibration(
+                conn,
+                sensor_id=sensor_id,
+                equation=component["equation"],
+                valid_from=valid_from,
+                author_id=user_id,
+                kit_id=kit_id,
+            )
+        except HTTPException as error:
+            reason = str(error.description)
+            refuse(422, reason, errors={f"components.{number}.equation": [reason.removeprefix("equation: ")]})
+        redos += begun
+    return redos
 
 
 class _FieldError(ValueError):

@@ -229,6 +229,33 @@ def test_a_device_keeps_its_components_when_its_kit_changes(user: Caller) -> Non
     assert [sensor["id"] for sensor in sensors] == [55]
 
 
+def test_a_component_has_an_equation_of_its_own_where_it_differs(user: Caller, anybody: Caller) -> None:
+    kit = make(user, {"sensor_id": 55, "equation": "raw - 0.3 * h"}, {"sensor_id": 56})
+
+    assert [component["equation"] for component in kit["components"]] == ["raw - 0.3 * h", None]
+    (version,) = anybody.get(f"/v0/kits/{kit['id']}/calibrations").json
+    assert (version["sensor_id"], version["valid_from"]) == (55, "2000-01-01T00:00:00Z")
+
+
+def test_a_change_of_an_equation_holds_from_now_on_and_what_is_not_said_stays(user: Caller) -> None:
+    kit = make(user, {"sensor_id": 55, "equation": "raw + 1"}, {"sensor_id": 56, "equation": "raw + 2"})
+    path = f"/v0/kits/{kit['id']}"
+
+    changed = user.patch(path, {"components": [{"sensor_id": 55, "equation": None}, {"sensor_id": 56}]}).json
+
+    assert [component["equation"] for component in changed["components"]] == [None, "raw + 2"]
+    versions = user.get(f"{path}/calibrations").json
+    assert sorted((version["sensor_id"], version["equation"]) for version in versions if version["equation"]) == [
+        (55, "raw + 1"),
+        (56, "raw + 2"),
+    ]
+
+
+@pytest.mark.parametrize("equation", ["", "raw +", "__import__('os')", "raw + nothing"])
+def test_what_is_no_equation_is_refused_by_its_place(user: Caller, equation: str) -> None:
+    assert list(refusal(user, {"sensor_id": 56}, {"sensor_id": 55, "equation": equation})) == ["components.1.equation"]
+
+
 def component_keys(conn: DictConnection, device_id: int) -> dict[int, str]:
     rows = conn.execute("SELECT sensor_id, key FROM components WHERE device_id = %s", [device_id]).fetchall()
     return {row["sensor_id"]: row["key"] for row in rows}

@@ -13,10 +13,12 @@ from flask_smorest import Blueprint
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
+from app.calibrations import begin_redos
 from app.database import connection
 from app.errors import invalid, not_found
 from app.kits import set_components
 from app.policy import require_owner
+from app.schemas.calibrations import EARLIEST
 from app.schemas.kits import Kit, KitChanges, NewKit
 from app.wire.catalogue import kit_json
 from sql import DictConnection, Row, queries
@@ -60,7 +62,7 @@ def create(fields: dict[str, Any]) -> Response:
     user = signed_in_user()
     with connection() as conn, conn.transaction():
         kit_id = _insert(conn, {key: fields.get(key) for key in ("slug", "name", "description")}, user["id"])
-        set_components(conn, kit_id, fields["components"], user["id"])
+        set_components(conn, kit_id, fields["components"], user["id"], valid_from=EARLIEST)
         made = _json(conn, queries.kits_by_ids(conn, ids=[kit_id]))[0]
     return answer(made, 201)
 
@@ -86,9 +88,12 @@ def update(fields: dict[str, Any], kit: str) -> Response:
                 queries.update_kit(conn, id=found["id"], **about)
         except psycopg.errors.UniqueViolation:
             invalid(422, slug=f"{fields['slug']} is another kit's")
+        redos = 0
         if "components" in fields:
-            set_components(conn, found["id"], fields["components"], signed_in_user()["id"])
+            redos = set_components(conn, found["id"], fields["components"], signed_in_user()["id"])
         changed = _json(conn, queries.kits_by_ids(conn, ids=[found["id"]]))[0]
+    if redos:
+        begin_redos()
     return answer(changed)
 
 

@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from app.schemas.base import Request, time_field
 from app.schemas.catalogue import ID, KEY, NAME, TEXT, MeasurementChanges, Sensor, SensorFields, UnitField
+from ingestor.equation import LONGEST
 
 _SLUG = validate.Regexp(
     r"^(?![0-9]+\Z)[a-z0-9][a-z0-9:,._-]{0,99}\Z",
@@ -52,6 +53,16 @@ class KitComponentRequest(Request):
         load_default=None,
         validate=validate.Range(0, 366 * 86_400, min_inclusive=False),
         metadata={"description": "expected time from one reading to the next, in seconds", "example": 60},
+    )
+
+    equation = fields.String(
+        allow_none=True,
+        validate=validate.Length(1, LONGEST),
+        metadata={
+            "description": "from raw to value on every device of the kit, if not as the sensor's; null: as that. "
+            "Of a new kit it holds for all readings, in a change for those from now on",
+            "example": "raw * 1.02 - 0.3",
+        },
     )
 
     @validates_schema
