@@ -78,6 +78,8 @@ def test_every_answer_is_one_that_the_document_names(
 ) -> None:
     wrong = {}
     for operation in operations:
+        if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
+            continue
         world = World(own_app, own_conn, "public")
         token = world.bearer(caller, None)
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -86,8 +88,8 @@ def test_every_answer_is_one_that_the_document_names(
         try:
             try_out(operation, mode, known, headers)
         except Unsatisfiable:
+            # any text will do for it, so that nothing is malformed
             assert mode is GenerationMode.NEGATIVE, f"nothing can be sent to {operation.label}"
-            # whatever is sent is allowed
         except (Exception, FailureGroup) as error:
             wrong[operation.label] = str(error)
 
