@@ -26,7 +26,7 @@ WHERE d.id = :device_id;
 
 -- name: history_components(device_id, sensor_ids, keys)
 -- Those of a device's components that are asked for, by their sensors or by their keys.
-SELECT id, sensor_id, key, latest_time
+SELECT id, sensor_id, key, latest_time, interval
 FROM components
 WHERE device_id = :device_id AND (sensor_id = ANY(:sensor_ids::integer[]) OR key = ANY(:keys::text[]))
 ORDER BY sensor_id;

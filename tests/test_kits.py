@@ -1,10 +1,12 @@
 """Kits: whoever signs in describes a device once, of sensors that exist or that come with it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from caller import Caller
+from readings import receive
 
 from sql import DictConnection, queries
 
@@ -254,6 +256,18 @@ def test_a_change_of_an_equation_holds_from_now_on_and_what_is_not_said_stays(us
 @pytest.mark.parametrize("equation", ["", "raw +", "__import__('os')", "raw + nothing"])
 def test_what_is_no_equation_is_refused_by_its_place(user: Caller, equation: str) -> None:
     assert list(refusal(user, {"sensor_id": 56}, {"sensor_id": 55, "equation": equation})) == ["components.1.equation"]
+
+
+def test_the_coverage_of_history_is_of_the_interval_that_a_kit_expects(user: Caller, conn: DictConnection) -> None:
+    kit = make(user, {"sensor_id": 55, "interval": 30})
+    device_id = user.register_device(kit_id=kit["id"])["id"]
+    start = datetime(2026, 1, 15, 8, tzinfo=UTC)
+    receive(conn, device_id, s55=[(start + timedelta(minutes=minute), 20.0) for minute in range(60)])
+
+    times = {"from": "2026-01-15T08:00:00Z", "to": "2026-01-15T08:59:59Z"}
+    (hour,) = user.history(device_id, 55, rollup="1h", coverage="true", **times)
+
+    assert hour == ["2026-01-15T08:00:00Z", 20.0, 60, 120]
 
 
 def component_keys(conn: DictConnection, device_id: int) -> dict[int, str]:

@@ -26,6 +26,7 @@ class Component(NamedTuple):
     sensor_id: int | None
     key: str | None
     latest_time: datetime | None = None
+    interval: float | None = None  # seconds from one reading to the next, as its kit expects
 
 
 def columns_of(question: Question) -> list[str]:
@@ -124,6 +125,8 @@ def _expected(question: Question, interval_s: float | None, starts: Times) -> li
 
 
 def _interval_s(pool: Pool, question: Question, component: Component) -> float | None:
+    if component.interval is not None:
+        return component.interval
     with pool.connection() as conn:
         interval_s: float | None = queries.reading_interval(
             conn,
