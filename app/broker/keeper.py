@@ -19,7 +19,7 @@ from sql import DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 1.0  # 60 ms of the database where there are 20,000 tokens
 _TAKE_STOCK_EVERY_S = 300.0
 _RETRY_S = 2.0
 
