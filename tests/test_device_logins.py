@@ -163,7 +163,7 @@ def test_nobody_gets_in_without_a_login(broker: RunningBroker) -> None:
 
 def test_a_device_cannot_take_the_session_of_another_client(token: str, other: str, broker: RunningBroker) -> None:
     with (
-        MqttDevice(broker.device_url, token) as victim,
+        MqttDevice(broker.device_url, token, client_id=token) as victim,
         MqttDevice(broker.device_url, other, client_id=token) as thief,
     ):
         assert thief.is_in
