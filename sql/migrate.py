@@ -56,9 +56,9 @@ def migrate(database_url: str, migrations: dict[str, str] | None = None, lock_ti
         while True:
             try:
                 name = _apply_next(conn, migrations, lock_timeout_s)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable) as error:
+            except _InTheWayError as error:
                 if time.monotonic() > deadline:
-                    raise MigrationError(f"others have held a table's lock for {lock_timeout_s} s: {error}") from error
+                    raise MigrationError(f"others have been in the way for {lock_timeout_s} s: {error}") from error
                 time.sleep(0.2)
                 continue
             if name is None:
@@ -79,14 +79,24 @@ def _apply_next(conn: psycopg.Connection, migrations: dict[str, str], lock_timeo
         try:
             conn.execute("SET LOCAL lock_timeout = '4s'")  # do not queue behind, and so block, live traffic
             conn.execute(text)
-        except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
-            raise
         except psycopg.Error as error:
+            if _is_in_the_way(error):
+                raise _InTheWayError(str(error)) from error
             raise MigrationError(f"{names[0]}: {error}") from error
         conn.execute(
             "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)", (names[0], sha256(text).hexdigest())
         )
         return names[0]
+
+
+class _InTheWayError(Exception):
+    pass
+
+
+def _is_in_the_way(error: psycopg.Error) -> bool:
+    # "tuple concurrently updated", or deleted, has no code of its own: a policy ran that the file was dropping.
+    at_once = isinstance(error, psycopg.errors.InternalError_) and "tuple concurrently" in str(error)
+    return at_once or isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.LockNotAvailable)
 
 
 def _lock(conn: psycopg.Connection, timeout_s: float) -> bool:

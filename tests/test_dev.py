@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from mqtt_device import MqttDevice
 from waiting import wait_for
 
 from scripts.dev import PORTS
@@ -21,11 +22,13 @@ from scripts.supervisor import Child, Service
 class Dev(Child):
     """A ./scripts/dev on free ports that keeps all it says; ready when it has printed its curl line."""
 
-    def __init__(self, var: Path, **ports: int) -> None:
+    def __init__(self, var: Path, *options: str, **ports: int) -> None:
         env = {variable: str(ports.get(variable) or free_port()) for variable in PORTS}
         env |= {"VAR_DIR": str(var), "DATABASE_URL": "", "MQTT_URL": "", "REDIS_URL": "", "MAIL_URL": ""}
         self.said: list[str] = []
-        super().__init__(Service("dev", [sys.executable, "-m", "scripts.dev"], env, says="curl "), self.said.append)
+        super().__init__(
+            Service("dev", [sys.executable, "-m", "scripts.dev", *options], env, says="curl "), self.said.append
+        )
 
     def processes(self) -> dict[str, int]:
         """The process id of each program, which is that of its process group too."""
@@ -80,11 +83,17 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
         dev.stop(grace=60)
 
 
-def test_the_death_of_the_broker_ends_everything_with_its_last_words(tmp_path: Path) -> None:
-    dev = Dev(tmp_path / "var")
+def test_with_tls_devices_have_a_door_with_a_certificate_and_the_death_of_the_broker_ends_everything(
+    tmp_path: Path,
+) -> None:
+    dev = Dev(tmp_path / "var", "--tls")
     dev.start()
     try:
         dev.wait_until_ready(180)
+        url, file = re.findall(r"(mqtts://\S+), with --cafile (\S+),", "\n".join(dev.said))[0]
+        with MqttDevice(url, "nobody", ca=Path(file)) as stranger:  # it shakes hands, and is not let in
+            assert not stranger.is_in
+
         os.kill(dev.processes()["broker"], signal.SIGKILL)
         wait_for(lambda: dev.exit_code is not None)
         assert dev.exit_code == 1

@@ -55,12 +55,13 @@ def test_a_file_that_waits_for_a_lock_is_applied_once_that_is_free(
     database_url: str, conn: DictConnection, name: str
 ) -> None:
     conn.execute(f"CREATE TABLE {name} (i integer)")
-    # What PostgreSQL says of a deadlock or of a lock held too long, twice; and then no more.
+    # What PostgreSQL says of a deadlock, of a lock held too long, of a row of its own changed at once; then no more.
     conn.execute(f"CREATE SEQUENCE {name}_tries OWNED BY {name}.i")
     text = f"""
     DO $$BEGIN
         IF nextval('{name}_tries') = 1 THEN RAISE deadlock_detected; END IF;
         IF currval('{name}_tries') = 2 THEN RAISE lock_not_available; END IF;
+        IF currval('{name}_tries') = 3 THEN RAISE internal_error USING MESSAGE = 'tuple concurrently updated'; END IF;
         INSERT INTO {name} VALUES (1);
     END$$
     """
