@@ -37,7 +37,7 @@ class Calibration:
         """Return rows, which are in the order of their keys, with the values that their raws make."""
         if not self.versions or not len(rows):
             return rows
-        readings = Readings(rows)
+        readings = None  # most equations need no other component
         values, ids = rows.raws.copy(), np.zeros(len(rows), np.int32)
         chosen = self._choose(rows)
         by_version = np.argsort(chosen, kind="stable")
@@ -45,12 +45,11 @@ class Calibration:
         for place, here in zip(places, np.split(by_version, starts[1:]), strict=True):
             if place >= 0:
                 version = self.versions[place]
-                others = {
-                    key: readings.raws(
-                        rows.device_ids[here], self.sensors(rows.device_ids[here], key), rows.times[here]
-                    )
-                    for key in version.equation.inputs
-                }
+                others = {}
+                for key in version.equation.inputs:
+                    readings = readings or Readings(rows)
+                    device_ids, times = rows.device_ids[here], rows.times[here]
+                    others[key] = readings.raws(device_ids, self.sensors(device_ids, key), times)
                 values[here] = version.equation(rows.raws[here], others)
                 ids[here] = version.id
         return replace(rows, values=values, calibration_ids=ids)

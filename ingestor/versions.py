@@ -1,5 +1,7 @@
 """Give datapoints the values that the calibrations in the database make of their raws."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ingestor.calibration import FOREVER_US, Calibration, Readings, Version
@@ -60,27 +62,25 @@ def look_up(conn: DictConnection, rows: Columns) -> Calibration:
 
 def _missing(conn: DictConnection, calibration: Calibration, rows: Columns) -> Columns:
     """Return the keys of what the rows' readings lack for equations with inputs; locks the devices concerned."""
-    keys = [rows.take(slice(0, 0))]
-    for version in calibration.versions:
-        if not version.equation.inputs:
-            continue
+    missing = rows.take(slice(0, 0))
+    crossing = [version for version in calibration.versions if version.equation.inputs]
+    if not crossing:
+        return missing
+    readings, locked = Readings(rows), missing.device_ids
+    for version in crossing:
         covered = rows.take(calibration.covers(version, rows.device_ids))
         parts = [np.full(len(covered), version.sensor_id, np.int32)]
         parts += [calibration.sensors(covered.device_ids, key) for key in sorted(version.equation.inputs)]
         concerned = np.any([covered.sensor_ids == part for part in parts], axis=0)
+        locked = np.union1d(locked, covered.device_ids[concerned])
         for part in parts:
-            wanted = concerned & (part > 0)
-            keys.append(
-                Columns.of_raw(
-                    covered.device_ids[wanted], part[wanted], covered.times[wanted], np.zeros(np.count_nonzero(wanted))
-                )
-            )
-    wanted = keys[0]
-    for more in keys[1:]:
-        wanted = wanted.with_(more)
-    if len(wanted):
-        queries.lock_readings(conn, device_ids=np.unique(wanted.device_ids))
-    return wanted.take(np.isnan(Readings(rows).raws(**_keys(wanted))))
+            lacks = np.isnan(readings.raws(covered.device_ids, part, covered.times)) & concerned & (part > 0)
+            if lacks.any():
+                lacking = covered.take(lacks)
+                missing = missing.with_(replace(lacking, sensor_ids=part[lacks]))
+    if len(locked):
+        queries.lock_readings(conn, device_ids=locked)
+    return missing
 
 
 def _keys(rows: Columns) -> Row:

@@ -8,6 +8,10 @@ FROM calibration_periods
 WHERE
     (sensor_id = ANY(:sensor_ids::integer[]) OR cardinality(inputs) > 0)
     AND (device_id IS NULL OR device_id = ANY(:device_ids::integer[]))
+    AND (
+        kit_id IS NULL
+        OR kit_id = ANY(ARRAY(SELECT DISTINCT d.kit_id FROM devices AS d WHERE d.id = ANY(:device_ids::integer[])))
+    )
     AND valid_from <= :latest
     AND (valid_until IS NULL OR valid_until > :earliest)
     AND equation IS NOT NULL
