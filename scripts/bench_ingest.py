@@ -19,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,16 +84,16 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     stack.enter_context(running(service))
     tokens = [f"bench{number:04}" for number in range(arguments.devices)]
     device_ids = make_devices(conn, tokens)
-    if arguments.base:
-        fill(conn, device_ids, int(arguments.base * 1e6))
-
     times, values = readings(arguments.messages, arguments.devices)
+    if arguments.base:
+        fill(conn, device_ids, int(arguments.base * 1e6), until=times[0])
     encode = raw_payload if arguments.raw else json_payload
-    packets = [b""] * arguments.devices
+    packets: list[list[bytes]] = [[] for _ in tokens]
     for number in range(arguments.messages):
         device = number % arguments.devices
         topic = f"device/sck/{tokens[device]}/readings{'/raw' if arguments.raw else ''}"
-        packets[device] += publish_packet(topic, encode(times[number], values[number]), number // arguments.devices + 1)
+        payload = encode(times[number], values[number])
+        packets[device].append(publish_packet(topic, payload, number // arguments.devices + 1))
 
     rows = arguments.messages * len(SENSORS)
     plain_rate = None
@@ -111,7 +112,11 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     daemon = stack.enter_context(running(Service("ingestor", command, env, says='"event":"subscribed"'), log.read))
     time.sleep(0.5 * arguments.workers)
     started, cpu = time.monotonic(), cpu_seconds(daemon.pid)
-    publish(broker.kit_port, tokens, packets, arguments.messages, arguments.rate)
+    waited: list[float] = []
+    if arguments.rate:
+        waited = lags(conn, broker.kit_port, tokens, packets, times, arguments.rate)
+    else:
+        publish(broker.kit_port, tokens, packets)
     published = time.monotonic()
     while log.accounted < rows:
         time.sleep(0.01)
@@ -132,6 +137,8 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
         "ingestor_cpu_seconds": round(cpu_seconds(daemon.pid) - cpu, 2),
         "ingestor_peak_mb": peak_mb(daemon.pid),
     }
+    if waited:
+        figures["visible_after_seconds"] = {p: round(float(np.percentile(waited, p)), 3) for p in (50, 99, 100)}
     if plain_rate:
         figures |= {"plain_per_second": round(plain_rate), "ratio": round(rows / seconds / plain_rate, 3)}
     return figures
@@ -217,31 +224,34 @@ def publish_packet(topic: str, payload: bytes, number: int) -> bytes:
             return b"\x32" + length + body
 
 
-def publish(port: int, tokens: list[str], packets: list[bytes], messages: int, rate: float | None) -> None:
-    """Send everything, each token on its own connection, and return when the broker has acknowledged all of it."""
-    if rate:
-        raise SystemExit("--rate: not yet")
-    selector = selectors.DefaultSelector()
-    unsent: dict[socket.socket, memoryview] = {}
-    for token, packet in zip(tokens, packets, strict=True):
+def connections(port: int, tokens: list[str]) -> list[socket.socket]:
+    """Log every device in: MQTT 3.1.1, its token as client id."""
+    made = []
+    for token in tokens:
         connection = socket.create_connection(("127.0.0.1", port))
-        connection.sendall(
-            b"\x10"
-            + bytes([12 + len(token)])
-            + b"\x00\x04MQTT\x04\x02\x00\x00"
-            + struct.pack("!H", len(token))
-            + token.encode()
-        )
+        name = struct.pack("!H", len(token)) + token.encode()
+        connection.sendall(b"\x10" + bytes([10 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x00" + name)
         if connection.recv(4) != b"\x20\x02\x00\x00":
             raise SystemExit("the broker refused a connection")
+        made.append(connection)
+    return made
+
+
+def publish(port: int, tokens: list[str], packets: list[list[bytes]]) -> None:
+    """Send everything, each token on its own connection, and return when the broker has acknowledged all of it."""
+    selector = selectors.DefaultSelector()
+    unsent: dict[socket.socket, memoryview] = {}
+    messages = sum(map(len, packets))
+    for connection, own in zip(connections(port, tokens), packets, strict=True):
         connection.setblocking(False)
-        unsent[connection] = memoryview(packet)
+        unsent[connection] = memoryview(b"".join(own))
         selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
     acknowledged = 0
     while acknowledged < 4 * messages:
-        for key, events in selector.select(timeout=30) or [(None, 0)]:
-            if key is None:
-                raise SystemExit(f"the broker stopped at {acknowledged // 4} of {messages} messages")
+        ready = selector.select(timeout=30)
+        if not ready:
+            raise SystemExit(f"the broker stopped at {acknowledged // 4} of {messages} messages")
+        for key, events in ready:
             connection = key.fileobj  # type: ignore[assignment]
             if events & selectors.EVENT_READ:
                 acknowledged += len(connection.recv(65536))
@@ -250,8 +260,47 @@ def publish(port: int, tokens: list[str], packets: list[bytes], messages: int, r
                 if not unsent[connection]:
                     selector.modify(connection, selectors.EVENT_READ)
     for connection in unsent:
-        connection.sendall(b"\xe0\x00")
         connection.close()
+
+
+def lags(
+    conn: DictConnection, port: int, tokens: list[str], packets: list[list[bytes]], times: list[datetime], rate: float
+) -> list[float]:
+    """Publish so many messages a second, and return for each the seconds until others see it in the database."""
+    devices = len(tokens)
+    sent_at: list[float] = []
+
+    def send() -> None:
+        made = connections(port, tokens)
+        started = time.monotonic()
+        for number in range(len(times)):
+            time.sleep(max(0.0, started + number / rate - time.monotonic()))
+            made[number % devices].sendall(packets[number % devices][number // devices])
+            sent_at.append(time.monotonic())
+        for connection in made:
+            connection.close()
+
+    sender = Thread(target=send)
+    sender.start()
+    numbers = {(token, when): number for number, when in enumerate(times) for token in [tokens[number % devices]]}
+    seen = dict.fromkeys(tokens, 0)
+    lags: list[float] = []
+    while len(lags) < len(times):
+        latest = conn.execute(
+            "SELECT d.name, c.latest_time FROM components AS c JOIN devices AS d ON d.id = c.device_id"
+            " WHERE c.sensor_id = 55"
+        ).fetchall()
+        now = time.monotonic()
+        for row in latest:
+            if row["latest_time"] is None or (row["name"], row["latest_time"]) not in numbers:
+                continue
+            upto = numbers[row["name"], row["latest_time"]] // devices + 1
+            first = tokens.index(row["name"])
+            lags += [now - sent_at[first + devices * n] for n in range(seen[row["name"]], upto)]
+            seen[row["name"]] = upto
+        time.sleep(0.01)
+    sender.join()
+    return lags
 
 
 def plain_load(conn: DictConnection, device_ids: list[int], times: list[datetime], values: Any, keep: bool) -> float:
@@ -297,15 +346,17 @@ def plain_load(conn: DictConnection, device_ids: list[int], times: list[datetime
     return seconds
 
 
-def fill(conn: DictConnection, device_ids: list[int], rows: int) -> None:
-    """Put so many datapoints into the table, in the days whose chunk the new ones go to: the worst case."""
+def fill(conn: DictConnection, device_ids: list[int], rows: int, until: datetime) -> None:
+    """Put so many datapoints into the table, of the three days before: mostly the chunk that the new ones go to."""
     each = rows // (len(device_ids) * len(SENSORS))
     conn.execute(
         "INSERT INTO datapoints (device_id, sensor_id, time, raw, value)"
-        " SELECT d, s, date_trunc('minute', now()) - INTERVAL '0.5 seconds' - n * INTERVAL '3 days' / %s, n, n"
+        " SELECT d, s, %s - n * INTERVAL '3 days' / %s, n, n"
         " FROM unnest(%s::integer[]) AS d, unnest(%s::integer[]) AS s, generate_series(1, %s) AS n",
-        (each, device_ids, list(SENSORS), each),
+        (until, each, device_ids, list(SENSORS), each),
     )
+    with suppress(psycopg.Error):
+        conn.execute("CHECKPOINT")
 
 
 class Ledger:
