@@ -47,17 +47,32 @@ class Store:
         """Return the receipts asked for once every message is committed, or None when told to stop before."""
         wait_s = _FIRST_WAIT_S
         while True:
+            tried_at = time.monotonic()
             try:
                 receipts = self._put(messages)
                 self.away_since = None
                 return receipts
             except psycopg.OperationalError as error:  # away, restarting, full, or a deadlock
+                hung = time.monotonic() - tried_at >= self._patience_s
                 self.away_since = self.away_since or time.monotonic()
                 log.warning("database away", extra={"error": str(error).strip(), "next_try_s": wait_s})
                 self.close()
                 if self._stopping.wait(wait_s):
                     return None
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                if hung and len(messages) > 1:
+                    return self._put_in_halves(messages)
+
+    def _put_in_halves(self, messages: Sequence[Message]) -> Receipts | None:
+        """Put what took too long: the database hung, or it is too slow for so much at once."""
+        half = len(messages) // 2
+        receipts: Receipts = []
+        for part in (messages[:half], messages[half:]):
+            told = self.put(part)
+            if told is None:
+                return None
+            receipts += told
+        return receipts
 
     def close(self) -> None:
         """Leave the database."""

@@ -34,7 +34,7 @@ DEFAULT_GROUP = "almanac"
 _SESSION_EXPIRY_S = 0xFFFFFFFF  # never: a session that expires takes its un-acknowledged messages with it
 _KEEPALIVE_S = 30
 _SILENCE_S = 3.0
-_INBOX_BYTES = 16 * 1024 * 1024
+_INBOX_BYTES = 8 * 1024 * 1024
 
 
 class Delivery(NamedTuple):
@@ -54,7 +54,7 @@ class Subscriber:
     and so drops what devices publish before the group is back, a second or so, though it acknowledges it.
 
     `window` bounds what is in our hands: the broker sends at most that many un-acknowledged QoS 1 messages, and the
-    inbox holds as many, in 16 MiB. When it is full the network thread waits, TCP fills up, and the broker queues.
+    inbox holds as many, in 8 MiB. When it is full the network thread waits, TCP fills up, and the broker queues.
     """
 
     def __init__(
