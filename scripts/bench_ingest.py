@@ -75,13 +75,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
     broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
-    service = broker.service()
-    if arguments.save_every_second:
-        configuration = directory / "broker" / "mosquitto.conf"
-        configuration.write_text(
-            configuration.read_text().replace("autosave_on_changes true", "autosave_on_changes false")
-        )
-    stack.enter_context(running(service))
+    stack.enter_context(running(broker_service(broker, arguments.save_every_second)))
     tokens = [f"bench{number:04}" for number in range(arguments.devices)]
     device_ids = make_devices(conn, tokens)
     times, values = readings(arguments.messages, arguments.devices)
@@ -153,6 +147,17 @@ def running(service: Service, show: Callable[[str], None] | None = None) -> Iter
         yield child
     finally:
         child.stop()
+
+
+def broker_service(broker: services.Broker, save_every_second: bool) -> Service:
+    """The broker as ./scripts/dev starts it, but for how often it writes its queue to disk."""
+    service = broker.service()
+    if save_every_second:
+        configuration = broker.directory / "mosquitto.conf"
+        configuration.write_text(
+            configuration.read_text().replace("autosave_on_changes true", "autosave_on_changes false")
+        )
+    return service
 
 
 @contextmanager
