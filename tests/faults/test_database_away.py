@@ -40,6 +40,18 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, 
         yield child, url
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """A broker of its own: what it keeps is for this database alone."""
+    broker = RunningBroker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    try:
+        broker.wait_until_ready()
+        yield broker
+    finally:
+        broker.stop()
+
+
 @pytest.fixture
 def daemon(database: tuple[Child, str], broker: RunningBroker) -> Iterator[RunningIngestor]:
     """An ingestor of that database, which tells how it fares."""
@@ -108,7 +120,7 @@ def test_a_stopped_database_costs_nothing_but_time(
     child.stop()
     try:
         before = memory_mb(daemon)
-        fleet.publish(3000)
+        fleet.publish(1000)
         fleet.settle()  # the broker keeps it
         wait_for(lambda: health(daemon)["database"] != "answers")
         assert ask(daemon, "/healthz")[0] == 503
