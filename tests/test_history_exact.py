@@ -107,7 +107,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     )
     batches = draw(st.lists(st.dictionaries(times, VALUES, min_size=1, max_size=25), min_size=1, max_size=4))
     refreshes = draw(st.lists(st.integers(0, 4), min_size=len(batches), max_size=len(batches)))
-    edge = st.one_of(times, st.integers(-2, DAYS + 2).map(lambda day: start + timedelta(days=day)))
+    edge = st.one_of(times, st.integers(-1, DAYS).map(lambda day: start + timedelta(days=day)))
     question = st.tuples(st.sampled_from(ROLLUPS), st.sampled_from(ZONES), edge, edge)
     questions = draw(st.lists(question, min_size=1, max_size=4))
     return Scene(batches, refreshes, [(rollup, zone, min(a, b), max(a, b)) for rollup, zone, a, b in questions])

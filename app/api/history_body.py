@@ -91,8 +91,8 @@ def _members(pool: Pool, question: Question, component: Component, parts: Iterat
     sample_size, comma = 0, b""
     for part in chain.from_iterable(map(_pieces, parts)):
         sample_size += int(part.n.sum())
-        rows = list(zip(*_columns(question, interval_s, part), strict=True))
-        yield comma + to_json(rows, microseconds=True)[1:-1]
+        rows = zip(*_columns(question, interval_s, part), strict=True)
+        yield comma + b"[" + b"],[".join(map(b",".join, rows)) + b"]"
         comma = b","
     yield b'],"sample_size":%d' % sample_size
 
@@ -102,15 +102,21 @@ def _pieces(part: Buckets) -> Iterator[Buckets]:
         yield part[start : start + _ROWS_A_PIECE]
 
 
-def _columns(question: Question, interval_s: float | None, part: Buckets) -> Iterator[list[Any]]:
-    yield local_times(question, part.time)
+def _columns(question: Question, interval_s: float | None, part: Buckets) -> Iterator[list[bytes]]:
+    """Yield columns of JSON values, each column encoded at once: no Python object is made for a number or a row."""
+    yield _values(local_times(question, part.time) if question.localtimes else part.time.astype("datetime64[us]"))
     for function, column in zip(question.functions, part.columns, strict=True):
         # a count is a whole number, and null where a filled grid has none
         whole = function.name == "count" and question.rollup and not np.isnan(column).any()
-        yield (column.astype(np.int64) if whole else column).tolist()
+        yield _values(column.astype(np.int64) if whole else column)
     if question.coverage:
-        yield part.n.astype(np.int64).tolist()
-        yield _expected(question, interval_s, part.time)
+        yield _values(part.n.astype(np.int64))
+        yield _values(_expected(question, interval_s, part.time))
+
+
+def _values(column: Any) -> list[bytes]:
+    values = np.ascontiguousarray(column) if isinstance(column, np.ndarray) else column
+    return to_json(values, microseconds=True)[1:-1].split(b",")  # no value holds a comma
 
 
 def _expected(question: Question, interval_s: float | None, starts: Times) -> list[float | None]:

@@ -31,7 +31,7 @@ _LONGEST_WHOLE = 1_000_000  # bytes; a longer answer is sent while it is read
 
 
 @blueprint.get("/devices/<int:device_id>/readings")
-@blueprint.arguments(HistoryQuery, location="query", error_status_code=400)
+@blueprint.arguments(HistoryQuery(), location="query", error_status_code=400)
 @blueprint.response(200, History)
 @blueprint.alt_response(304, description="nothing has changed since the ETag in If-None-Match")
 @blueprint.alt_response(400, description="a parameter is missing or malformed")

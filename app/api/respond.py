@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from flask import Response
 
-_UTC = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+_UTC = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_SERIALIZE_NUMPY
 
 
 def to_json(value: Any, *, microseconds: bool = False) -> bytes:

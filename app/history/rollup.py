@@ -71,6 +71,8 @@ class Rollup:
     def step_us(self) -> int | None:
         """The length of every bucket in microseconds, or None where it varies."""
         step = _STEPS.get(self.duration.unit)
+        if self.duration.unit == "d" and self.zone.key == "UTC":
+            step = timedelta(days=1)
         return None if step is None else self.duration.count * step // MICROSECOND
 
     def edges(self, start_us: int, end_us: int) -> Times:
