@@ -6,12 +6,13 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from caller import Caller, sign_up
+from caller import Caller
 from conftest import RunningBroker, RunningIngestor, running
 from fleet import Device, Fleet
 from waiting import wait_for
@@ -184,14 +185,11 @@ def test_prometheus_gets_the_ledger(daemon: RunningIngestor, fleet: Fleet, datab
     assert ask(daemon, "/nothing")[0] == 404
 
 
-def test_readings_are_taken_over_http_while_redis_is_down(database_url: str, redis_url: str) -> None:
-    key = "k" * 32
-    with_redis = create_app(Config(database_url, redis_url, key, pool_size=2))
-    owner = sign_up(with_redis)
-    device = owner.register_device()
-    without = create_app(Config(database_url, f"redis://127.0.0.1:{services.free_port()}/0", key, pool_size=2))
+def test_readings_are_taken_over_http_while_redis_is_down(config: Config, user: Caller) -> None:
+    device = user.register_device()
+    without = create_app(replace(config, redis_url=f"redis://127.0.0.1:{services.free_port()}/0"))
 
-    answer = Caller(without, owner.access_token).post(
+    answer = Caller(without, user.access_token).post(
         f"/v0/devices/{device['id']}/readings",
         {"data": [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": 55, "value": 21.4}]}]},
     )
