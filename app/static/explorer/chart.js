@@ -10,7 +10,7 @@ const HEIGHT = 220
 const LONGEST = 100 * 365 * 86400 // seconds one can zoom out to
 
 /** The finest rollup that gives at most a bucket for every two pixels. */
-export function rollupFor(seconds, pixels) {
+function rollupFor(seconds, pixels) {
   const most = Math.max(50, pixels / 2)
   return (LADDER.find(([, length]) => seconds / length <= most) ?? LADDER.at(-1))[0]
 }

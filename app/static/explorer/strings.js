@@ -2,12 +2,10 @@
 
 export const strings = {
   search: 'Search devices, places, tags',
-  allDevices: 'All devices',
   colourBy: 'Colour by',
   online: 'only those online',
   devices: (n) => (n === 1 ? '1 device' : `${n.toLocaleString()} devices`),
   devicesHere: (n) => (n === 1 ? '1 device in view' : `${n.toLocaleString()} devices in view`),
-  welcome: 'Choose a device on the map, or search for one.',
   nothingHere: 'No public device is here yet. Zoom out, or register the first one: see the API’s reference.',
   noHits: (words) => `Nothing is called “${words}”.`,
   by: (owner) => `by ${owner}`,
@@ -40,10 +38,8 @@ export const strings = {
   copied: 'The link is copied.',
   buckets: (rollup, n) => `buckets of ${rollup}, ${n.toLocaleString()} readings`,
   noReadings: 'No readings in this range.',
-  jump: 'Show the newest readings',
   loading: 'Loading…',
   back: 'Back to the map',
-  close: 'Close',
   ago: { s: 'seconds ago', m: 'min ago', h: 'h ago', d: 'days ago' },
   network: 'The platform does not answer. Is your connection up? Try again in a moment.',
 }
