@@ -27,7 +27,3 @@ JOIN components AS c ON c.id = asked.id
 JOIN devices AS d ON d.id = c.device_id
 WHERE d.archived_at IS NULL
 ORDER BY asked.position;
-
--- name: component_by_sensor(device_id, sensor_id)^
--- One component of a device, by its sensor.
-SELECT id, sensor_id, key, latest_time FROM components WHERE device_id = :device_id AND sensor_id = :sensor_id;
