@@ -58,11 +58,6 @@ def main() -> None:
     parser.add_argument(
         "--base", type=float, default=0, help="millions of datapoints in the table before [%(default)s]"
     )
-    parser.add_argument(
-        "--save-every-second",
-        action="store_true",
-        help="let the broker write its queue to disk once a second instead of at every change: what that safety costs",
-    )
     parser.add_argument("--raw", action="store_true", help="the kits' compact grammar instead of JSON")
     arguments = parser.parse_args()
     with ExitStack() as stack:
@@ -75,7 +70,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
     broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
-    stack.enter_context(running(broker_service(broker, arguments.save_every_second)))
+    stack.enter_context(running(broker.service()))
     tokens = [f"bench{number:04}" for number in range(arguments.devices)]
     device_ids = make_devices(conn, tokens)
     times, values = readings(arguments.messages, arguments.devices)
@@ -147,17 +142,6 @@ def running(service: Service, show: Callable[[str], None] | None = None) -> Iter
         yield child
     finally:
         child.stop()
-
-
-def broker_service(broker: services.Broker, save_every_second: bool) -> Service:
-    """The broker as ./scripts/dev starts it, but for how often it writes its queue to disk."""
-    service = broker.service()
-    if save_every_second:
-        configuration = broker.directory / "mosquitto.conf"
-        configuration.write_text(
-            configuration.read_text().replace("autosave_on_changes true", "autosave_on_changes false")
-        )
-    return service
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from scripts import services
 from scripts.bench_ingest import (
     SENSORS,
     Ledger,
-    broker_service,
     connections,
     database,
     make_devices,
@@ -43,7 +42,6 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--rate", type=float, default=200, help="messages a second [%(default)s]")
     parser.add_argument("--kill-every", type=float, default=300, help="seconds between two kill -9 [%(default)s]")
-    parser.add_argument("--save-every-second", action="store_true", help="as in scripts/bench_ingest.py")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -58,7 +56,7 @@ def soak(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> di
     tokens = [f"soak{number:04}" for number in range(DEVICES)]
     make_devices(conn, tokens)
     broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
-    broker_process = stack.enter_context(running(broker_service(broker, arguments.save_every_second)))
+    broker_process = stack.enter_context(running(broker.service()))
     log = Ledger()
     env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "soak"}
     daemon = Child(Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"'), log.read)
