@@ -1,6 +1,7 @@
 """What has arrived and waits to be written: bounded in messages and in bytes."""
 
 from collections import deque
+from collections.abc import Sequence
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
@@ -30,16 +31,16 @@ class Inbox(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: T) -> None:
-        """Add an item once there is room; after close() it is dropped."""
+    def put(self, items: Sequence[T]) -> None:
+        """Add items once there is room for one; after close() they are dropped."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._closed or (len(self._items) < self._most_messages and self._bytes < self._most_bytes)
             )
             if self._closed:
                 return
-            self._items.append(item)
-            self._bytes += len(item.message.payload)
+            self._items.extend(items)
+            self._bytes += sum(len(item.message.payload) for item in items)
             if len(self._items) >= self._enough or self._bytes >= self._most_bytes:
                 self._changed.notify_all()
 

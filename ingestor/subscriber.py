@@ -20,6 +20,7 @@ from ingestor.client import Client
 from ingestor.inbox import Inbox
 from ingestor.intake import Message
 from ingestor.mqtt import make_client
+from ingestor.packets import Published
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,7 @@ class Delivery(NamedTuple):
     """One message, and what it takes to acknowledge it."""
 
     message: Message
-    qos: int
-    number: int  # MQTT's packet identifier, meaningful on its own connection only
+    number: int  # MQTT's packet identifier, meaningful on its own connection only; 0: nobody waits for an answer
     connection: int
     arrived: float  # on the monotonic clock
 
@@ -83,7 +83,7 @@ class Subscriber:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
+        self._client.on_published = self._on_published
 
     @property
     def is_connected(self) -> bool:
@@ -113,7 +113,7 @@ class Subscriber:
 
     def acknowledge(self, deliveries: list[Delivery]) -> None:
         """Tell the broker that these are committed; it sends those of a lost connection again instead."""
-        self._client.acknowledge((delivery.connection, delivery.number) for delivery in deliveries if delivery.qos > 0)
+        self._client.acknowledge((delivery.connection, delivery.number) for delivery in deliveries if delivery.number)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 1 as soon as there is a connection."""
@@ -154,8 +154,12 @@ class Subscriber:
     def _on_disconnect(self, client: mqtt.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         log.log(logging.INFO if self._stopping else logging.WARNING, "disconnected", extra={"reason": str(reason)})
 
-    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
-        topic = str(message._topic, "utf-8", "replace")  # .topic raises for what is no UTF-8
-        self._last_arrival = time.monotonic()
-        what = Message(topic, bytes(message.payload))
-        self._inbox.put(Delivery(what, message.qos, message.mid, self._client.connection, self._last_arrival))
+    def _on_published(self, published: list[Published]) -> None:
+        now, connection = time.monotonic(), self._client.connection
+        self._last_arrival = now
+        self._inbox.put(
+            [
+                Delivery(Message(str(topic, "utf-8", "replace"), payload), number, connection, now)
+                for topic, payload, number in published
+            ]
+        )

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
     broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
-    stack.enter_context(running(broker.service()))
+    broker_process = stack.enter_context(running(broker.service()))
     tokens = [f"bench{number:04}" for number in range(arguments.devices)]
     device_ids = make_devices(conn, tokens)
     times, values = readings(arguments.messages, arguments.devices)
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "bench"}
     daemon = stack.enter_context(running(Service("ingestor", command, env, says='"event":"subscribed"'), log.read))
     time.sleep(0.5 * arguments.workers)
-    started, cpu = time.monotonic(), cpu_seconds(daemon.pid)
+    started, cpu = time.monotonic(), cpu_of_each(conn, broker_process.pid, daemon.pid)
     waited: list[float] = []
     if arguments.rate:
         waited = lags(conn, broker.kit_port, tokens, packets, times, arguments.rate)
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
         time.sleep(0.01)
         if time.monotonic() - log.last > 60:
             raise SystemExit(f"the ingestor stopped at {log.accounted} of {rows} datapoints")
-    seconds = log.last - started
+    seconds, cpu_after = log.last - started, cpu_of_each(conn, broker_process.pid, daemon.pid)
     count = conn.execute("SELECT count(*) AS n FROM datapoints").fetchone()
     figures: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
         "publish_seconds": round(published - started, 2),
         "end_to_end_seconds": round(seconds, 2),
         "end_to_end_per_second": round(rows / seconds),
-        "ingestor_cpu_seconds": round(cpu_seconds(daemon.pid) - cpu, 2),
+        "cpu_seconds": {name: round(used - cpu[name], 2) for name, used in cpu_after.items()},
         "ingestor_peak_mb": peak_mb(daemon.pid),
     }
     if waited:
@@ -364,6 +364,19 @@ class Ledger:
             self.last = time.monotonic()
         elif '"event":"subscribed"' not in line:
             print(line, file=sys.stderr)
+
+
+def cpu_of_each(conn: DictConnection, broker: int, ingestor: int) -> dict[str, float]:
+    """Processor time so far of all who share the machine, the database's as far as it is the ingestor's connections."""
+    backends = conn.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchall()
+    return {
+        "publisher": time.process_time(),
+        "broker": cpu_seconds(broker),
+        "ingestor": cpu_seconds(ingestor),
+        "database": sum(cpu_seconds(row["pid"]) for row in backends),
+    }
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,0 +1,81 @@
+"""Messages found among the bytes of a broker: the same as paho finds, wherever the bytes are cut."""
+
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ingestor.client import BufferedSocket, Client
+from ingestor.packets import Published, read_published
+
+PING_ANSWER = b"\xd0\x00"
+messages = st.builds(
+    Published,
+    st.sampled_from([b"device/sck/aaaaaa/readings", b"device/inventory", "device/sck/ü/hello".encode()]),
+    st.binary(max_size=300),
+    st.integers(0, 65535),
+)
+
+
+def packet(message: Published, content_type: str | None = None) -> bytes:
+    """MQTT 5 PUBLISH, as paho writes it."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    written: list[bytes] = []
+    patched: Any = client
+    patched._packet_queue = lambda _command, packet, *_: written.append(bytes(packet))
+    properties = None
+    if content_type is not None:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = content_type
+    qos = 1 if message.number else 0
+    patched._send_publish(message.number, message.topic, message.payload, qos, properties=properties)
+    return written[0]
+
+
+class Wire:
+    """A socket that has these chunks to read, one after the other, and then nothing more for now."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    def recv(self, _size: int) -> bytes:
+        if not self._chunks:
+            raise BlockingIOError
+        return self._chunks.pop(0)
+
+
+@given(st.lists(st.tuples(messages, st.none() | st.text(max_size=200))), st.binary(max_size=20))
+def test_whole_messages_are_found_up_to_what_is_none(said: list[tuple[Published, str | None]], before: bytes) -> None:
+    data = before + b"".join(packet(*each) for each in said) + PING_ANSWER
+
+    found, end = read_published(data, len(before))
+
+    assert (found, end) == ([message for message, _ in said], len(data) - len(PING_ANSWER))
+
+
+@given(st.binary(max_size=60), st.integers(0, 10))
+def test_bytes_that_are_no_messages_are_left_where_they_are(data: bytes, position: int) -> None:
+    found, end = read_published(data, position)
+
+    assert position <= end <= max(position, len(data))
+    assert sum(len(each.topic) + len(each.payload) for each in found) <= end - position
+
+
+@given(st.lists(messages, min_size=1, max_size=8), st.data())
+def test_messages_arrive_once_and_in_order_however_the_bytes_are_cut(said: list[Published], data: st.DataObject) -> None:
+    whole = b"".join(data.draw(st.sampled_from([b"", PING_ANSWER])) + packet(message) for message in said)
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(whole) - 1), max_size=8, unique=True)))
+    chunks = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    client: Any = Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5, manual_ack=True)
+    arrived: list[Published] = []
+    client.on_published = arrived.extend
+    client._sock = BufferedSocket(Wire(chunks))
+
+    for _ in range(len(cuts) + 1):
+        assert client.loop_read() == mqtt.MQTT_ERR_SUCCESS
+
+    assert arrived == said
