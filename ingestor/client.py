@@ -54,8 +54,8 @@ class Client(mqtt.Client):
             code = super().loop_read(max_packets)
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS or not isinstance(self._sock, BufferedSocket):
                 return code
-            # paho is between two packets, or has begun one that goes on in the next chunk.
-            if self._in_packet["command"] == 0 and (published := self._sock.take_published()):
+            # paho is between two packets now, or has used the chunk up for one that goes on in the next.
+            if published := self._sock.take_published():
                 with self._msgtime_mutex:
                     self._last_bytes_received = time.monotonic()
                 self.on_published(published)
