@@ -53,6 +53,7 @@ _PATH_PARAMETERS = {
     "filename": ("the file's name", "almanac-1-balcony.csv.gz"),
     "experiment_id": ("the experiment's id", 1),
     "id_or_username": ("the user's id or username", "ada"),
+    "job": ("the job's name, as their list has it", "exports.purge"),
     "measurement_id": ("the measurement's id", 1),
     "recalibration_id": ("the redo's id", 1),
     "quarantine_id": ("the id of what is in quarantine", 1),

@@ -38,6 +38,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "exports": ("readings:read", "readings:read"),
     "exports.fetch": (_OPEN, _OPEN),
     "home": (_OPEN, _OPEN),
+    "jobs": ("account", "account"),
     "kits": (_OPEN, "devices:write"),
     "latest_values": ("readings:read", None),
     "maps": ("devices:read", "devices:read"),

@@ -32,7 +32,7 @@ PORTS = {
 }
 HELP = """\
 Start TimescaleDB, Redis, an MQTT broker, a mail catcher, the API, the ingestor, a
-worker and a simulated kit on this machine, reachable from this machine only.
+worker, the scheduler and a simulated kit on this machine, reachable from this machine only.
 
 Ctrl-C stops all of it. Its data stay in VAR_DIR, and the next start finds them.
 """
@@ -110,6 +110,7 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     supervisor.start(Service("api", [almanac, "serve"], env, probe=lambda: is_ready(ports["API_PORT"])))
     supervisor.start(Service("ingestor", [python, "-m", "ingestor"], env, says='"event":"subscribed"'))
     supervisor.start(Service("worker", [almanac, "worker"], env, says="Listening on"))
+    supervisor.start(Service("scheduler", [almanac, "schedule"], env, says='"event":"active"'))
     if env["MQTT_ADMIN_URL"]:
         keeper_env = {**env, "SSL_CERT_FILE": str(var / "tls" / "ca.pem")} if "MQTT_TLS_PORT" in ports else env
         supervisor.start(Service("keeper", [almanac, "broker", "keep"], keeper_env, says='"event":"stock taken"'))

@@ -70,6 +70,7 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
             "ingestor",
             "worker",
             "keeper",
+            "scheduler",
             "kit",
         }
         assert [name for name, pid in dev.processes().items() if has_processes(pid)] == []

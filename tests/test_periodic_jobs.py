@@ -1,59 +1,179 @@
-"""Jobs that come back: scheduled once, by however many workers, and done by a real one."""
+"""Jobs that come back: once a period, by however many schedulers and workers, and shown to admins."""
 
 import os
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
-from rq import Queue, SimpleWorker
-from rq.registry import ScheduledJobRegistry
+import suite_log
+import ticking
+from caller import Caller
+from rq import Queue
+from waiting import wait_for
 
-from app.jobs.periodic import PERIODS, schedule_all, schedule_next
+from app.config import Config
+from app.jobs import upkeep
+from app.jobs.periodic import PERIODS, run
 from app.jobs.queue import open_queue
-from sql import DictConnection
+from app.jobs.scheduler import Scheduler
+from scripts.supervisor import Child, Service
+from sql import DictConnection, queries
 
 NAME = "upkeep.purge_quarantine"
+Work = Callable[[], None]
 
 
 @pytest.fixture
-def queue(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    """An empty queue, and the environment of a worker."""
-    for name, value in {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "SECRET_KEY": "s" * 32}.items():
-        monkeypatch.setitem(os.environ, name, value)
-    queue = open_queue(redis_url)
-    queue.connection.flushdb()
-    yield queue
-    queue.connection.flushdb()
+def queue(config: Config, work: Work) -> Queue:
+    return open_queue(config.redis_url)
 
 
-def scheduled(queue: Queue) -> list[str]:
-    return list(ScheduledJobRegistry(queue=queue).get_job_ids())
+@pytest.fixture(autouse=True)
+def jobs(conn: DictConnection) -> Iterator[None]:
+    """The jobs as a new platform has them: all are due."""
+    conn.execute("DELETE FROM jobs")
+    queries.set_jobs(conn, names=list(PERIODS), periods=list(PERIODS.values()))
+    yield
+    conn.execute("DELETE FROM jobs")
 
 
-def test_two_workers_that_start_schedule_each_job_once(queue: Queue) -> None:
-    schedule_all(queue)
-    schedule_all(queue)
-
-    assert len(scheduled(queue)) == len(PERIODS)
+def job(conn: DictConnection, name: str = NAME) -> dict[str, Any]:
+    return next(row for row in queries.jobs_listed(conn) if row["name"] == name)
 
 
-def test_a_run_is_scheduled_for_the_next_full_period(queue: Queue) -> None:
-    noon = datetime(2030, 1, 1, 12, 0, 1, tzinfo=UTC)
-
-    schedule_next(queue, NAME, noon)
-
-    (job_id,) = scheduled(queue)
-    assert ScheduledJobRegistry(queue=queue).get_scheduled_time(job_id) == noon.replace(hour=18, second=0)
-
-
-def test_a_worker_does_the_job_and_its_next_run_is_scheduled(queue: Queue, conn: DictConnection) -> None:
+def test_what_is_due_is_done_once_however_often_workers_are_woken_up(
+    queue: Queue, conn: DictConnection, work: Work
+) -> None:
     conn.execute(
         "INSERT INTO quarantine (received_at, topic, payload, reason, detail) VALUES (%s, 'old', '', 'unreadable', '')",
         [datetime.now(UTC) - timedelta(days=91)],
     )
-    queue.enqueue("app.jobs.periodic.run", NAME)
+    for scheduler in (Scheduler(queue, conn), Scheduler(queue, conn)):
+        scheduler.look()
+    queue.enqueue("app.jobs.periodic.run", NAME)  # and once more
 
-    SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
+    work()
 
-    assert conn.execute("SELECT FROM quarantine WHERE topic = 'old'").fetchall() == []
-    assert len(scheduled(queue)) == 1
+    runs = conn.execute("SELECT name, run FROM jobs WHERE done_by = 'worker' ORDER BY name").fetchall()
+    assert runs == [{"name": name, "run": 1} for name in sorted(PERIODS)]
+    assert (job(conn)["state"], job(conn)["result"]) == ("succeeded", {"rows": 1})
+
+
+def test_the_next_run_is_due_when_the_next_full_period_begins(worker_env: dict[str, str], conn: DictConnection) -> None:
+    run(NAME)
+
+    shown = job(conn)
+    assert shown["next_run_at"].timestamp() % timedelta(hours=6).total_seconds() == 0
+    assert timedelta(0) < shown["next_run_at"] - shown["started_at"] <= timedelta(hours=6)
+
+
+def test_a_queue_that_is_lost_costs_nothing(queue: Queue, conn: DictConnection, work: Work) -> None:
+    Scheduler(queue, conn).look()
+    queue.connection.flushdb()
+
+    Scheduler(queue, conn).look()
+    work()
+
+    assert job(conn)["state"] == "succeeded"
+
+
+def test_a_failed_job_is_shown_with_its_reason_and_an_admin_has_it_done_again(
+    queue: Queue, conn: DictConnection, work: Work, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(upkeep, "purge_quarantine", fail)
+        Scheduler(queue, conn).look()
+        work()
+    (shown,) = (job for job in admin.get("/v0/admin/jobs").json if job["name"] == NAME)
+    assert (shown["state"], shown["error"]) == ("failed", "OSError: the disk is full")
+
+    assert admin.post(f"/v0/admin/jobs/{NAME}/run").status_code == 202
+    Scheduler(queue, conn).look()
+    work()
+
+    (shown,) = (job for job in admin.get("/v0/admin/jobs").json if job["name"] == NAME)
+    assert (shown["state"], shown["error"], shown["done_by"], shown["period"]) == ("succeeded", None, "worker", 21600)
+    assert shown["duration"] >= 0
+
+
+def test_the_jobs_of_the_database_are_among_them_and_can_be_asked_for(admin: Caller, conn: DictConnection) -> None:
+    name = "database.convert_rollups_to_columnstore"
+    runs = "SELECT total_runs FROM timescaledb_information.job_stats JOIN timescaledb_information.jobs USING (job_id)"
+
+    def total() -> int:
+        row = conn.execute(f"{runs} WHERE proc_name = 'convert_rollups_to_columnstore'".encode()).fetchone()
+        return int(row["total_runs"]) if row else 0
+
+    wait_for(total)  # its first, which is due from the start
+    before = total()
+    assert admin.post(f"/v0/admin/jobs/{name}/run").status_code == 202
+
+    wait_for(lambda: total() > before)
+    shown = {job["name"]: job for job in admin.get("/v0/admin/jobs").json}
+    assert shown[name]["state"] != "waiting"
+    assert (shown["database.refresh_rollups"]["done_by"], shown["database.refresh_rollups"]["period"]) == (
+        "database",
+        60,
+    )
+
+
+def test_a_job_that_is_not_there_cannot_be_asked_for(admin: Caller) -> None:
+    assert admin.post("/v0/admin/jobs/nothing.at_all/run").status_code == 404
+
+
+def ticking_process(env: dict[str, str], command: str, says: str) -> Child:
+    start = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import ticking; ticking.patch()"
+    program = [sys.executable, "-c", f"{start}; from app.cli import almanac; almanac()", command]
+    return Child(Service(command, program, env, says=says), suite_log.lines.append)
+
+
+def test_two_schedulers_and_three_workers_of_which_the_busy_ones_are_killed_do_a_job_once_a_period(
+    worker_env: dict[str, str], conn: DictConnection, queue: Queue
+) -> None:
+    conn.execute("DELETE FROM jobs")
+    for statement in ticking.TABLES.strip().split("\n"):
+        conn.execute(statement.encode())
+
+    def ended() -> int:
+        return len(conn.execute("SELECT FROM ticks WHERE ended_at IS NOT NULL").fetchall())
+
+    with ExitStack() as stack:
+
+        def start(command: str, says: str) -> Child:
+            child = ticking_process(worker_env, command, says)
+            child.start()
+            stack.callback(child.stop)
+            return child
+
+        active, standby = start("schedule", '"event":"active"'), start("schedule", '"event":"standing by"')
+        workers = {child.pid: child for child in [start("worker", "Listening on") for _ in range(3)]}
+        for child in (active, standby, *workers.values()):
+            child.wait_until_ready()
+        wait_for(ended)
+
+        conn.execute("INSERT INTO held_ticks VALUES (1)")
+        wait_for(lambda: conn.execute("SELECT 1 FROM ticks WHERE ended_at IS NULL").fetchone())
+        busy = conn.execute("SELECT pid FROM ticks WHERE ended_at IS NULL").fetchone()
+        assert busy is not None
+        os.killpg(active.pid, signal.SIGKILL)
+        os.killpg(busy["pid"], signal.SIGKILL)
+        conn.execute("DELETE FROM held_ticks")
+        before = ended()
+        wait_for(lambda: ended() >= before + 3)
+
+    a_period = conn.execute(
+        """
+        SELECT count(*) AS runs FROM ticks WHERE ended_at IS NOT NULL
+        GROUP BY date_bin(make_interval(secs => %s), at, 'epoch')
+        """,
+        [ticking.PERIOD_S],
+    ).fetchall()
+    assert {row["runs"] for row in a_period} == {1}

@@ -20,6 +20,7 @@ from flask import Flask
 from psycopg.types.json import Jsonb
 
 from app.catalogue import insert_sensor
+from app.jobs.periodic import PERIODS
 from app.passwords import hash_password
 from app.scopes import SCOPES
 from app.sessions import begin_session
@@ -34,6 +35,9 @@ operation                                      device    nobody other owner rese
 
 GET    /healthz                                -            200   200   200        200   200      200     200   200
 GET    /readyz                                 -            200   200   200        200   200      200     200   200
+
+GET    /v0/admin/jobs                          -            403   403   403        403   200      401     401   403
+POST   /v0/admin/jobs/{job}/run                -            403   403   403        403   202      401     401   403
 
 GET    /v0/applications                        -            401   200   200        200   200      401     401   403
 POST   /v0/applications                        -            401   201   201        201   201      401     401   403
@@ -415,6 +419,11 @@ def _application_id(world: World) -> int:
     return made
 
 
+def _job(world: World) -> str:
+    queries.set_jobs(world.conn, names=list(PERIODS), periods=list(PERIODS.values()))
+    return "exports.purge"
+
+
 def _archive_id(world: World) -> int:
     what = {"owner_id": world.owner_id, "device_id": world.device_id, "experiment_id": None}
     return int(queries.insert_archive(world.conn, **what, period="day", question=Jsonb({"tz": "UTC"}))["id"])
@@ -437,6 +446,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "filename": lambda world: "almanac-1.csv.gz",
     "experiment_id": _experiment_id,
     "id_or_username": lambda world: world.owner_id,
+    "job": _job,
     "kit": _kit_id,
     "measurement_id": _measurement_id,
     "quarantine_id": _quarantine_id,

@@ -5,12 +5,13 @@ difference to what is valid now, whatever made it: a token made, revoked or expi
 """
 
 import logging
-import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from app.broker.dynsec import BATCH, BrokerError, Dynsec
 from app.sealing import seal, unseal
@@ -20,7 +21,8 @@ from sql import DictConnection, connect, queries
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0  # 60 ms of the database where there are 20,000 tokens
-_TAKE_STOCK_EVERY_S = 300.0
+_STOCK = "broker.take_stock"
+_TAKE_STOCK_EVERY = timedelta(minutes=5)
 _RETRY_S = 2.0
 
 
@@ -40,21 +42,34 @@ def keep(database_url: str, broker_url: str, secret_key: str, stopping: Event) -
     while not stopping.is_set():
         try:
             with connect(database_url) as conn, Dynsec(broker_url) as dynsec:
-                _follow(Keeper(conn, dynsec, secret_key), stopping)
+                _follow(Keeper(conn, dynsec, secret_key), conn, stopping)
         except (psycopg.OperationalError, BrokerError) as error:
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
             stopping.wait(_RETRY_S)
 
 
-def _follow(keeper: "Keeper", stopping: Event) -> None:
-    stock_taken = float("-inf")
+def _follow(keeper: "Keeper", conn: DictConnection, stopping: Event) -> None:
+    is_new = True
     while not stopping.is_set():
-        if time.monotonic() - stock_taken > _TAKE_STOCK_EVERY_S:
-            drift = keeper.take_stock()
-            stock_taken = time.monotonic()
-            log.log(logging.WARNING if drift else logging.INFO, "stock taken", extra=drift._asdict())
+        if is_new or queries.job_is_due(conn, name=_STOCK):
+            _take_stock(keeper, conn)
+            is_new = False
         if not keeper.step():
             stopping.wait(_LOOK_EVERY_S)
+
+
+def _take_stock(keeper: "Keeper", conn: DictConnection) -> None:
+    """Take stock, and note that among the jobs, where an admin looks at it and may ask for it."""
+    run: dict[str, Any] = {"started_at": datetime.now(UTC), "result": None, "error": None}
+    try:
+        drift = keeper.take_stock()
+        run["result"] = Jsonb(drift._asdict())
+        log.log(logging.WARNING if drift else logging.INFO, "stock taken", extra=drift._asdict())
+    except BrokerError as error:
+        run["error"] = str(error)
+        raise
+    finally:
+        queries.note_job(conn, name=_STOCK, done_by="broker keeper", period=_TAKE_STOCK_EVERY, **run)
 
 
 class Keeper:

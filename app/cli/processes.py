@@ -1,14 +1,20 @@
 """Commands that run a part of the platform until SIGTERM."""
 
 import os
+import signal
 import sys
 import tempfile
+from threading import Event
+from typing import TYPE_CHECKING
 
 import click
 from environs import EnvError
 
 from app import metrics
 from app.config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from rq import Queue
 
 
 @click.command()
@@ -44,19 +50,34 @@ def ingest(arguments: tuple[str, ...]) -> None:
 
 
 @click.command()
+def schedule() -> None:
+    """Have workers do in time what comes back or is tried again, until SIGTERM. Of several, one is active."""
+    from app.jobs.scheduler import schedule
+
+    config, queue = _for_jobs()
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    schedule(queue, config.database_url, stopping)
+
+
+@click.command()
 def worker() -> None:
     """Work on background jobs until SIGTERM."""
     from rq import Worker
 
-    from app.jobs.periodic import schedule_all
+    _, queue = _for_jobs()
+    metrics.serve_worker(queue)
+    Worker([queue], connection=queue.connection, serializer=queue.serializer).work()
+
+
+def _for_jobs() -> tuple[Config, "Queue"]:
     from app.jobs.queue import open_queue
     from ingestor.log import configure_logging
 
     configure_logging()
     try:
-        queue = open_queue(Config.from_env().redis_url)
+        config = Config.from_env()
     except (ConfigError, EnvError) as error:
         raise click.ClickException(str(error)) from None
-    schedule_all(queue)
-    metrics.serve_worker(queue)
-    Worker([queue], connection=queue.connection, serializer=queue.serializer).work(with_scheduler=True)
+    return config, open_queue(config.redis_url)

@@ -51,7 +51,7 @@ def send_password_reset(login: str) -> None:
     deliver("password_reset", user["email"], {"username": user["username"], "link": link})
 
 
-def purge_accounts() -> None:
+def purge_accounts() -> dict[str, int]:
     """Delete the accounts that have been in the trash for 30 days, and what sessions and resets have left behind.
 
     Their devices go first: an account that still owns one, or something else that must not go with it, waits.
@@ -66,4 +66,4 @@ def purge_accounts() -> None:
         sessions = queries.delete_old_sessions(conn)
         resets = queries.delete_old_password_resets(conn)
         queries.delete_old_authorization_codes(conn)
-    log.info("accounts purged", extra={"accounts": len(users), "sessions": sessions, "password_resets": resets})
+    return {"accounts": len(users), "sessions": sessions, "password_resets": resets}

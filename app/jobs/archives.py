@@ -26,13 +26,14 @@ _EVERY_S = 3600
 _COMMIT_WITHIN = timedelta(minutes=10)  # a change is dated when it is written, and seen when it is committed
 
 
-def watch() -> None:
+def watch() -> dict[str, int]:
     """Wake workers up for the archives that are due."""
     with connect(Config.from_env().database_url) as conn:
         queries.delete_seen_changes(conn)
         due = queries.due_archives(conn)
     for archive in due:
         wake_archive(archive["id"])
+    return {"archives": len(due)}
 
 
 def publish(archive_id: int) -> None:

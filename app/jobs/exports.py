@@ -46,7 +46,7 @@ class CannotError(Exception):
     """The export cannot be made, now or later; the message is for its owner."""
 
 
-def watch() -> None:
+def watch() -> dict[str, int]:
     """Wake workers up for what is due."""
     with connect(Config.from_env().database_url) as conn:
         exports, mails = queries.due_exports(conn), queries.due_export_mails(conn)
@@ -54,6 +54,7 @@ def watch() -> None:
         wake_export("run", export["id"], export["attempt"])
     for export in mails:
         wake_export("mail", export["id"], export["mail_attempt"])
+    return {"exports": len(exports), "mails": len(mails)}
 
 
 def run(export_id: int) -> None:
@@ -208,7 +209,7 @@ def _message(config: Config, conn: DictConnection, export: Row) -> Any:
     return message
 
 
-def purge() -> None:
+def purge() -> dict[str, int]:
     """Drop exports whose time is over, and the files whose export or archive is gone."""
     config = Config.from_env()
     storage = Storage(config.storage_url)
@@ -216,7 +217,7 @@ def purge() -> None:
         gone = len(queries.delete_expired_exports(conn))
         files = _purge_files(storage, "exports", lambda ids: queries.export_ids(conn, ids=ids))
         files += _purge_files(storage, "archives", lambda ids: queries.archive_ids(conn, ids=ids))
-    log.info("exports purged", extra={"exports": gone, "files": files})
+    return {"exports": gone, "files": files}
 
 
 def _purge_files(storage: Storage, folder: str, known: Callable[[list[int]], list[Row]]) -> int:

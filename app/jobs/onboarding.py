@@ -9,10 +9,10 @@ from sql import connect, queries
 log = logging.getLogger(__name__)
 
 
-def purge_orphans() -> None:
+def purge_orphans() -> dict[str, int]:
     """Forget the devices that nobody has gone on to set up for a week."""
     with connect(Config.from_env().database_url) as conn:
-        log.info("orphan devices purged", extra={"rows": queries.delete_old_orphans(conn)})
+        return {"rows": queries.delete_old_orphans(conn)}
 
 
 def adopt_overtaken() -> None:

@@ -1,16 +1,24 @@
-"""Jobs that come back at fixed distances, once for the whole platform however many workers there are.
+"""Jobs that come back at fixed distances, each once a period however many schedulers and workers there are.
 
-Each run first schedules the next one, under an id that is made of the job and that time: to schedule it again, as a
-second worker does when it starts, changes nothing. RQ's scheduler, of which one worker holds the lock, does the rest.
+The table `jobs` says what is due. The scheduler wakes a worker up for it, as often as it takes, and the worker that
+claims the run does it. A claim is a lease, which the run renews: half a minute after its worker has died, the job is
+due again.
 """
 
-from datetime import UTC, datetime, timedelta
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from importlib import import_module
+from threading import Event, Thread
 
-from rq import Queue
+import psycopg
+from psycopg.types.json import Jsonb
 
 from app.config import Config
-from app.jobs.queue import open_queue
+from sql import connect, queries
+
+log = logging.getLogger(__name__)
 
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
@@ -25,25 +33,48 @@ PERIODS = {
     "upkeep.purge_idempotency_keys": timedelta(hours=6),
     "upkeep.purge_quarantine": timedelta(hours=6),
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def schedule_all(queue: Queue) -> None:
-    """Make sure that every periodic job has its next run; a worker calls this when it starts."""
-    for name in PERIODS:
-        schedule_next(queue, name, datetime.now(UTC))
-
-
-def schedule_next(queue: Queue, name: str, now: datetime) -> None:
-    """Schedule the first run after `now`."""
-    period = PERIODS[name]
-    due = _EPOCH + ((now - _EPOCH) // period + 1) * period
-    job_id = f"{name.replace('.', '-')}-{due:%Y%m%dT%H%M%S}"  # RQ's ids know letters, digits, - and _
-    queue.enqueue_at(due, "app.jobs.periodic.run", name, job_id=job_id)
+LEASE_S = 30
+_BEAT_S = 10
 
 
 def run(name: str) -> None:
-    """Do a periodic job; what a worker calls."""
-    schedule_next(open_queue(Config.from_env().redis_url), name, datetime.now(UTC))
+    """Do a job if it is due and nobody is at it; what a worker calls."""
+    database_url = Config.from_env().database_url
+    with connect(database_url) as conn:
+        number = queries.claim_job(conn, name=name, lease_s=LEASE_S)
+    if number is None:
+        return
     module, function = name.rsplit(".", 1)
-    getattr(import_module(f"app.jobs.{module}"), function)()
+    result = error = None
+    try:
+        with _kept(database_url, name, number):
+            result = getattr(import_module(f"app.jobs.{module}"), function)()
+    except Exception as failure:
+        log.exception("job failed", extra={"job": name})
+        error = f"{type(failure).__name__}: {failure}"
+    else:
+        log.info("job done", extra={"job": name, **(result or {})})
+    with connect(database_url) as conn:
+        queries.end_job(conn, name=name, run=number, result=Jsonb(result), error=error)
+
+
+@contextmanager
+def _kept(database_url: str, name: str, number: int) -> Iterator[None]:
+    """Renew the lease of a run while the block takes."""
+    ended = Event()
+    beats = Thread(target=_beat, args=[database_url, name, number, ended], daemon=True)
+    beats.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beats.join()
+
+
+def _beat(database_url: str, name: str, number: int, ended: Event) -> None:
+    while not ended.wait(_BEAT_S):
+        try:
+            with connect(database_url) as conn:
+                queries.keep_job(conn, name=name, run=number, lease_s=LEASE_S)
+        except psycopg.OperationalError:
+            log.warning("the database is away: a lease is not renewed", extra={"job": name})

@@ -12,14 +12,16 @@ TRASH_DAYS = 30  # as long as an account stays in the trash
 _SLICE = timedelta(days=28)  # a transaction: four chunks of datapoints
 
 
-def purge_archived() -> None:
+def purge_archived() -> dict[str, int]:
     """Delete what has been in the trash for long enough, go on with what was interrupted, and forget what is over."""
     with connect(Config.from_env().database_url) as conn:
         queries.insert_purges_due(conn, days=TRASH_DAYS)
-        for row in queries.unfinished_purges(conn):
+        unfinished = queries.unfinished_purges(conn)
+        for row in unfinished:
             purge(conn, row["device_id"])
         queries.delete_old_purges(conn)
         queries.delete_old_transfers(conn)
+    return {"devices": len(unfinished)}
 
 
 def purge_device(device_id: int) -> None:

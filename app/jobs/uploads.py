@@ -32,13 +32,14 @@ def wake(upload_id: int) -> None:
         log.warning("no worker woken", extra={"upload_id": upload_id})
 
 
-def watch() -> None:
+def watch() -> dict[str, int]:
     """Wake workers up for what a lost queue or a killed worker has left, and drop what is old."""
     with connect(Config.from_env().database_url) as conn:
         queries.delete_old_uploads(conn)
         due = queries.due_uploads(conn)
     for upload in due:
         wake(upload["id"])
+    return {"uploads": len(due)}
 
 
 def run(upload_id: int) -> None:
