@@ -13,6 +13,7 @@ import pytest
 import suite_log
 from caller import Caller, sign_up
 from flask import Flask
+from hypothesis import settings
 from mail_server import Mailbox
 from rq import SimpleWorker
 
@@ -28,6 +29,10 @@ from sql.migrate import migrate
 NO_LIMITS = {"rate_limit_anonymous": 0, "rate_limit_token": 0, "rate_limit_sign_in": 0}
 
 THE_LAST = "test_the_log_of_the_suite_holds_no_secret"
+
+
+settings.register_profile("almanac", deadline=None)  # a machine may be slow: no test asserts a time
+settings.load_profile("almanac")
 
 
 def pytest_configure() -> None:

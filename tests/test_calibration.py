@@ -77,7 +77,7 @@ def nearest_factor(versions: list[tuple[str, int, int | None]], day: int) -> int
     return None
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(versions=VERSIONS)
 def test_the_nearest_valid_version_wins(
     versions: list[tuple[str, int, int | None]], two_devices: tuple[int, int], conn: DictConnection

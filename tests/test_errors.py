@@ -72,7 +72,7 @@ def test_an_integer_larger_than_any_id_is_no_error_of_ours(user: Caller, anybody
     assert user.post("/v0/devices", {"name": "Balcony", "kit_id": 10**30}).status_code == 422
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.fixed_dictionaries({}, optional=dict.fromkeys(DEVICE_FIELDS, JSON_VALUES)))
 def test_no_fields_of_a_new_device_are_an_error_of_ours(user: Caller, body: dict[str, Any]) -> None:
     assert user.post("/v0/devices", body).status_code in (201, 404, 422)

@@ -1,5 +1,6 @@
 """GET /devices/:id/readings as clients use it: what they send, and what they get."""
 
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -342,7 +343,7 @@ _NAMES = {
 }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.dictionaries(st.sampled_from(sorted(_NAMES)), _WORDS), usual=st.booleans())
 def test_whatever_is_asked_the_answer_is_no_error_of_ours(
     anybody: Caller, device: dict[str, Any], query: dict[str, str], usual: bool
@@ -353,3 +354,31 @@ def test_whatever_is_asked_the_answer_is_no_error_of_ours(
 
     assert answer.status_code in (200, 400, 422), answer.text
     assert answer.json  # to its last byte
+
+
+def test_a_long_answer_is_streamed_in_the_memory_of_a_short_one(
+    anybody: Caller, user: Caller, conn: DictConnection
+) -> None:
+    device_id = user.register_device()["id"]
+    end = datetime(2025, 6, 1, tzinfo=UTC)
+    receive(conn, device_id, s55=[(end, 0.0)])
+    conn.execute(
+        "INSERT INTO datapoints (device_id, sensor_id, time, raw, value) "
+        "SELECT %s, 55, t, 1, 1 FROM generate_series(%s, %s, INTERVAL '40 seconds') AS t ON CONFLICT DO NOTHING",
+        [device_id, end - timedelta(weeks=6), end],
+    )
+    conn.execute("UPDATE devices SET first_reading_at = %s WHERE id = %s", [end - timedelta(weeks=6), device_id])
+
+    def peak_bytes(weeks: int) -> int:
+        start = end - timedelta(weeks=weeks)
+        query = {"sensor_id": 55, "rollup": "0s", "from": start.isoformat(), "to": end.isoformat()}
+        tracemalloc.start()
+        answer = anybody.get(f"/v0/devices/{device_id}/readings", query_string=query, buffered=False)
+        sent = sum(map(len, answer.response))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert sent > weeks * 15_000 * 20
+        return peak
+
+    peak_bytes(1)
+    assert peak_bytes(6) < 1.3 * peak_bytes(2)

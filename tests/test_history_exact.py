@@ -115,7 +115,6 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 # No shrinking: what an example finds also depends on what those before it left to refresh.
 GENERATED = settings(
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -104,7 +104,6 @@ def try_out(operation: APIOperation, mode: GenerationMode, known: dict[str, Any]
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.generate],

@@ -52,17 +52,26 @@ def history_body(
 
 
 def _selection(question: Question, components: Sequence[Component], state: Row) -> Selection:
-    """Cut the range to the days there are: clients ask for 25 years of a device made last spring."""
-    latest = [to_us(component.latest_time) for component in components if component.latest_time is not None]
+    """Bring the range to the days there are: clients ask for 25 years of a device made last spring.
+
+    Where it ends between the last reading and the end of that day, it goes to that end if aggregates do: they then
+    answer for the day, where half of it had to be read from the datapoints.
+    """
+    latest = max((to_us(component.latest_time) for component in components if component.latest_time), default=0)
     first = to_us(state["first_reading_at"]) if state["first_reading_at"] is not None else question.start_us
+    refreshed_us = to_us(state["refreshed_until"])
+    last_day_ends_us = latest // DAY_US * DAY_US + DAY_US
+    end_us = min(question.end_us, last_day_ends_us)
+    if latest < end_us and last_day_ends_us <= refreshed_us:
+        end_us = last_day_ends_us
     return Selection(
         question.device_id,
         max(question.start_us, first // DAY_US * DAY_US),
-        min(question.end_us, max(latest, default=0) // DAY_US * DAY_US + DAY_US),
+        end_us,
         question.rollup,
         question.functions,
         question.as_received,
-        to_us(state["refreshed_until"]),
+        refreshed_us,
         frozenset(state["dirty_days"].tolist()),
     )
 
@@ -91,8 +100,8 @@ def _members(pool: Pool, question: Question, component: Component, parts: Iterat
     sample_size, comma = 0, b""
     for part in chain.from_iterable(map(_pieces, parts)):
         sample_size += int(part.n.sum())
-        rows = zip(*_columns(question, interval_s, part), strict=True)
-        yield comma + b"[" + b"],[".join(map(b",".join, rows)) + b"]"
+        rows = list(zip(*_columns(question, interval_s, part), strict=True))
+        yield comma + to_json(rows, microseconds=True)[1:-1]
         comma = b","
     yield b'],"sample_size":%d' % sample_size
 
@@ -102,21 +111,16 @@ def _pieces(part: Buckets) -> Iterator[Buckets]:
         yield part[start : start + _ROWS_A_PIECE]
 
 
-def _columns(question: Question, interval_s: float | None, part: Buckets) -> Iterator[list[bytes]]:
-    """Yield columns of JSON values, each column encoded at once: no Python object is made for a number or a row."""
-    yield _values(local_times(question, part.time) if question.localtimes else part.time.astype("datetime64[us]"))
+def _columns(question: Question, interval_s: float | None, part: Buckets) -> Iterator[list[Any]]:
+    """Yield the columns of `readings`."""
+    yield local_times(question, part.time)
     for function, column in zip(question.functions, part.columns, strict=True):
         # a count is a whole number, and null where a filled grid has none
         whole = function.name == "count" and question.rollup and not np.isnan(column).any()
-        yield _values(column.astype(np.int64) if whole else column)
+        yield (column.astype(np.int64) if whole else column).tolist()
     if question.coverage:
-        yield _values(part.n.astype(np.int64))
-        yield _values(_expected(question, interval_s, part.time))
-
-
-def _values(column: Any) -> list[bytes]:
-    values = np.ascontiguousarray(column) if isinstance(column, np.ndarray) else column
-    return to_json(values, microseconds=True)[1:-1].split(b",")  # no value holds a comma
+        yield part.n.astype(np.int64).tolist()
+        yield _expected(question, interval_s, part.time)
 
 
 def _expected(question: Question, interval_s: float | None, starts: Times) -> list[float | None]:
