@@ -10,6 +10,8 @@ _LEVEL = 4  # a sixth larger than 9, four times as fast
 _GZIP = 31  # zlib's number for gzip with its largest window
 _TYPES = {"application/json", "application/geo+json", "text/html", "text/javascript", "text/css", "text/csv"}
 
+_files: dict[str, tuple[str | None, bytes]] = {}  # by path: its version, and it compressed
+
 
 def init_app(app: Flask) -> None:
     app.after_request(_compress)
@@ -25,8 +27,10 @@ def accepts_gzip() -> bool:
 
 
 def _compress(answer: Response) -> Response:
-    if answer.mimetype not in _TYPES or answer.direct_passthrough:
+    if answer.mimetype not in _TYPES:
         return answer
+    if answer.direct_passthrough:
+        return _compress_file(answer) if request.endpoint == "docs.static" else answer
     answer.vary.add("Accept-Encoding")
     if not accepts_gzip() or "Content-Encoding" in answer.headers or request.method == "HEAD":
         return answer
@@ -40,6 +44,22 @@ def _compress(answer: Response) -> Response:
     etag, weak = answer.get_etag()
     if etag and not weak:  # the same thing in other bytes
         answer.set_etag(etag, weak=True)
+    return answer
+
+
+def _compress_file(answer: Response) -> Response:
+    """Compress a file of our pages, once for each of its versions."""
+    answer.vary.add("Accept-Encoding")
+    etag = answer.get_etag()[0]
+    if not accepts_gzip() or answer.status_code != 200 or request.method == "HEAD":
+        return answer
+    answer.direct_passthrough = False  # which would forbid to look at it
+    kept = _files.get(request.path)
+    if kept is None or kept[0] != etag:
+        kept = _files[request.path] = etag, gzip(answer.get_data())
+    answer.set_data(kept[1])
+    answer.headers["Content-Encoding"] = "gzip"
+    answer.set_etag(str(etag), weak=True)
     return answer
 
 

@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from app import browser, compression, headers, metrics, pages, rate_limits
+from app import browser, compression, headers, metrics, pages, rate_limits, ui_session
 from app.api import (
     accounts,
     applications,
@@ -156,7 +156,7 @@ def create_app(config: Config | None = None) -> Flask:
         api.register_blueprint(module.blueprint, url_prefix="/v0")
     api.register_blueprint(devices_v1.blueprint, url_prefix="/v1")
     api.register_blueprint(health.blueprint, url_prefix="/")
-    for blueprint in (docs.blueprint, oauth_routes.blueprint, pages.blueprint):
+    for blueprint in (docs.blueprint, oauth_routes.blueprint, pages.blueprint, ui_session.blueprint):
         app.register_blueprint(blueprint)
     return app
 

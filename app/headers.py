@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 
 # No cookie opens the API, so to let every origin in, with credentials, gives no page more than its user has given it.
-# Pages of our own, which do know a cookie, are HTML and let nobody in.
+# Pages of our own, which do know a cookie, are HTML or below /ui, and let nobody in.
 _EXPOSED = "ETag, Link, Per-Page, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Total"
 _ALLOWED = (
     "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, OnboardingSession, "
@@ -43,7 +43,7 @@ def page_policy(images_from: str = "") -> str:
 def _complete(answer: Response) -> Response:
     headers, is_page = answer.headers, answer.mimetype == "text/html"
     origin = request.headers.get("Origin")
-    if origin and not is_page:
+    if origin and not is_page and not request.path.startswith("/ui/"):
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Allow-Credentials"] = "true"
         headers["Access-Control-Expose-Headers"] = _EXPOSED

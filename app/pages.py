@@ -1,6 +1,6 @@
 """Pages for people: the explorer, and what the link of a mail opens to choose another password."""
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, render_template, request, session
 
 from app.accounts import FieldError
 from app.api.password_resets import find_reset, reset_password
@@ -15,11 +15,16 @@ blueprint = Blueprint("pages", __name__)
 def explorer() -> Response:
     """Show the map and the charts; the page asks the public API for all that it shows."""
     config: Config = current_app.extensions["config"]
-    page = render_template("explorer.html", tile_url=config.tile_url, tile_attribution=config.tile_attribution)
+    page = render_template(
+        "explorer.html",
+        session_kept="id" in session,
+        tile_url=config.tile_url,
+        tile_attribution=config.tile_attribution,
+    )
     answer = Response(page)
     if config.tile_url:
         answer.headers["Content-Security-Policy"] = page_policy(images_from=config.tile_url)
-    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Cache-Control"] = "private, no-cache"
     return answer
 
 

@@ -189,6 +189,47 @@ def test_clusters_hold_every_device_once_and_fall_apart_as_one_zooms_in(
     assert {feature["id"] for feature in features(zoom=18)} == {*near, alone} == {f["id"] for f in features()}
 
 
+def test_a_map_is_filtered_by_tag_kit_and_being_online(
+    anybody: Caller, admin: Caller, put: Callable[..., int], conn: DictConnection
+) -> None:
+    tag = f"tag {secrets.token_hex(4)}"
+    admin.post("/v0/tags", {"name": tag})
+    tagged, of_kit, silent = put(user_tags=tag), put(kit_id=26), put()
+    conn.execute("UPDATE devices SET last_reading_at = now() - interval '2 hours' WHERE id = %s", [silent])
+
+    def shown(**query: Any) -> set[int]:
+        features = anybody.get("/v0/devices/map.geojson", query_string={"bbox": "20,10,21,11", **query}).json[
+            "features"
+        ]
+        return {feature["id"] for feature in features} & {tagged, of_kit, silent}
+
+    assert shown() == {tagged, of_kit, silent}
+    assert shown(with_tags=f"other|{tag}") == {tagged}
+    assert shown(kit_id=26) == {of_kit}
+    assert shown(online="true") == {tagged, of_kit}
+
+
+def test_a_map_shows_the_latest_values_of_a_measurement_of_clusters_their_mean_and_a_scale(
+    anybody: Caller, user: Caller, put: Callable[..., int]
+) -> None:
+    box = "-70,-70,-69,-69"
+    warm, cold, dumb = (put(latitude=-69.5, longitude=-69.5 + step / 10_000) for step in range(3))
+    for device_id, value in ((warm, 30.0), (cold, 10.0)):
+        data = [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": 55, "value": value}]}]
+        assert user.post(f"/v0/devices/{device_id}/readings", {"data": data}).status_code == 200
+
+    def answer(**query: Any) -> Any:
+        return anybody.get("/v0/devices/map.geojson", query_string={"bbox": box, "measurement_id": 1, **query}).json
+
+    alone = {feature["id"]: feature["properties"].get("value") for feature in answer()["features"]}
+    assert alone == {warm: 30.0, cold: 10.0, dumb: None}
+    (cluster,) = answer(zoom=3)["features"]
+    assert (cluster["properties"]["count"], cluster["properties"]["value"]) == (3, 20.0)
+    assert answer()["values"]["low"] <= 10.0 < 30.0 <= answer()["values"]["high"]
+    assert answer()["values"]["unit"] == "ºC"
+    assert "values" not in anybody.get("/v0/devices/map.geojson").json
+
+
 @pytest.mark.parametrize("query", [{"bbox": "1,2"}, {"zoom": "-1"}, {"zoom": "x"}, {"bbox": "0,9,1,8"}])
 def test_what_is_no_box_or_zoom_is_refused(anybody: Caller, query: dict[str, str]) -> None:
     assert anybody.get("/v0/devices/map.geojson", query_string=query).status_code == 400

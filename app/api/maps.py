@@ -19,6 +19,7 @@ from app.database import connection
 from app.policy import Viewer, viewer
 from app.schemas.base import Request
 from app.schemas.maps import FeatureCollection, MapDevice
+from app.wire.bare_devices import ONLINE_FOR
 from app.wire.maps import feature_collection, map_device_json
 from sql import queries
 
@@ -62,6 +63,22 @@ class MapQuery(Request):
             "example": 3,
         },
     )
+    measurement_id = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "show the latest value of this measurement, of clusters their mean", "example": 1},
+    )
+    online = fields.Boolean(
+        load_default=False, metadata={"description": "devices heard of within the last hour", "example": True}
+    )
+    with_tags = fields.String(
+        load_default=None, metadata={"description": "devices with one of these tags, by name", "example": "air|school"}
+    )
+    kit_id = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "devices made of this kit", "example": 26},
+    )
 
 
 @blueprint.get("/devices/world_map")
@@ -90,10 +107,9 @@ def geojson(query: dict[str, Any]) -> Response:
 
     Who has signed in sees their private devices too, and everything as it is now.
     """
-    box, zoom = query["bbox"] or _EVERYWHERE, query["zoom"]
     if current_user() is not None:
-        return _answer(_pack(_geojson(box, zoom, viewer())), "private", "application/geo+json")
-    kept = _keep(f"{box} {zoom}", lambda: _geojson(box, zoom, _NOBODY))
+        return _answer(_pack(_geojson(query, viewer())), "private", "application/geo+json")
+    kept = _keep(str(sorted(query.items())), lambda: _geojson(query, _NOBODY))
     return _answer(kept, "public", "application/geo+json")
 
 
@@ -110,10 +126,20 @@ def _world_map(who: Viewer) -> bytes:
     return to_json([map_device_json(row, now) for row in rows])
 
 
-def _geojson(box: Box, zoom: int | None, who: Viewer) -> bytes:
+def _geojson(query: dict[str, Any], who: Viewer) -> bytes:
+    box, now = query["bbox"] or _EVERYWHERE, datetime.now(UTC)
     with connection() as conn:
-        points = queries.map_points(conn, **box._asdict(), **who)
-    return feature_collection(points, zoom, datetime.now(UTC))
+        points = queries.map_points(
+            conn,
+            **box._asdict(),
+            **who,
+            measurement_id=query["measurement_id"],
+            heard_since=now - ONLINE_FOR if query["online"] else None,
+            tags=query["with_tags"].split("|") if query["with_tags"] else None,
+            kit_id=query["kit_id"],
+        )
+        values = queries.values_of_measurement(conn, measurement_id=query["measurement_id"])
+    return feature_collection(points, query["zoom"], now, values)
 
 
 def _keep(key: str, make: Callable[[], bytes]) -> _Map:

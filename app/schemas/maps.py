@@ -34,11 +34,15 @@ class Point(Schema):
 
 
 class PointProperties(Schema):
-    """Of a device its name and whether it is online; of several at one place how many they are, and how many online."""
+    """Of a device its name and whether it is online; of several at one place how many they are, and how many online.
+
+    The value is the latest of the measurement asked for, of several their mean; left out where there is none.
+    """
 
     name = fields.String()
     online = fields.Raw(required=True, metadata={"type": ["boolean", "integer"]})
     count = fields.Integer()
+    value = fields.Float()
 
 
 class Feature(Schema):
@@ -48,8 +52,17 @@ class Feature(Schema):
     properties = fields.Nested(PointProperties, required=True)
 
 
+class MapValues(Schema):
+    """A scale for the values: between which the middle 96 % of the public devices' lie, everywhere."""
+
+    low = fields.Float(required=True)
+    high = fields.Float(required=True)
+    unit = fields.String(required=True, allow_none=True)
+
+
 class FeatureCollection(Schema):
-    """GeoJSON, RFC 7946."""
+    """GeoJSON, RFC 7946; `values` is ours, and there where values were asked for and are known."""
 
     type = fields.String(required=True, validate=validate.Equal("FeatureCollection"))
+    values = fields.Nested(MapValues)
     features = fields.List(fields.Nested(Feature), required=True)

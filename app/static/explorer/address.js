@@ -1,10 +1,11 @@
-// Everything seen has an address: #/ or #/devices/7, with what is shown as parameters.
+// Everything seen has an address: #/, #/devices/7, #/quarantine …, with what is shown as parameters.
 
-/** {device: number or null, view: URLSearchParams} of the address bar. */
+/** {parts: ['devices', '7'], device: 7 or null, view: URLSearchParams} of the address bar. */
 export function read() {
   const [path, query = ''] = location.hash.replace(/^#/, '').split('?')
-  const found = /^\/devices\/(\d+)$/.exec(path)
-  return { device: found ? Number(found[1]) : null, view: new URLSearchParams(query) }
+  const parts = path.split('/').filter(Boolean)
+  const device = parts[0] === 'devices' && /^\d+$/.test(parts[1] ?? '') ? Number(parts[1]) : null
+  return { parts, device, view: new URLSearchParams(query) }
 }
 
 export const deviceAddress = (id) => `#/devices/${id}`

@@ -100,7 +100,7 @@ export class Chart {
       scales: { x: { min: from / 1000, max: to / 1000 } },
       series: drawn,
       bands: band ? tables.map((_, place) => ({ series: [3 * place + 3, 3 * place + 2], fill: `${drawn[3 * place + 1].stroke}22` })) : [],
-      axes: [axis, { ...axis, size: 60, label: this.series[0].unit ?? '', values: (_plot, ticks) => ticks.map(number) }],
+      axes: [axis, { ...axis, size: 60, label: this.series[0].unit ?? '', values: (_plot, ticks) => ticks.map((tick) => number(tick)) }],
       legend: { live: true },
       cursor: { drag: { x: true, y: false, setScale: false } },
       hooks: {

@@ -3,7 +3,7 @@
 import { change, read } from './address.js'
 import { get } from './api.js'
 import { Chart } from './chart.js'
-import { attempt, h, toast } from './dom.js'
+import { attempt, copy, fill, h } from './dom.js'
 import { DAY, HOUR, age, cell, iso, number } from './format.js'
 import { strings } from './strings.js'
 
@@ -14,8 +14,7 @@ const FEW = 3 // charts shown when nobody has chosen
 const numbers = (text) => (text ?? '').split(',').map(Number).filter((id) => Number.isInteger(id) && id > 0)
 
 /** Shows a device in the panel; returns what ends it. */
-export async function showDevice(panel, id) {
-  panel.replaceChildren(h('p', { class: 'note' }, strings.loading))
+export async function show(panel, { device: id }) {
   const device = await get(`devices/${id}`)
   const page = new DevicePage(panel, device)
   await page.show()
@@ -46,10 +45,11 @@ class DevicePage {
     const { device } = this
     document.title = `${device.name} · Almanac`
     const online = device.system_tags.includes('online')
-    const tags = [online ? strings.online_ : strings.offline, ...device.user_tags]
+    const tags = [online ? strings.online : strings.offline, ...device.user_tags]
     if (device.data_policy.is_private) tags.push(strings.private_)
     this.drawing = h('div', { class: 'charts' })
-    this.panel.replaceChildren(
+    fill(
+      this.panel,
       h('a', { class: 'back', href: '#/' }, strings.back),
       h('h2', {}, device.name),
       h('p', { class: 'by' }, [device.owner ? strings.by(device.owner.username) : '', this.place.city ?? ''].filter(Boolean).join(', ')),
@@ -105,10 +105,10 @@ class DevicePage {
     return h(
       'div',
       { class: 'controls' },
-      h('div', { role: 'group', 'aria-label': strings.range }, ...ranges),
+      h('div', { class: 'group', role: 'group', 'aria-label': strings.range }, ...ranges),
       h(
         'div',
-        { role: 'group' },
+        { class: 'group', role: 'group' },
         h('button', { type: 'button', onclick: step(-1) }, `← ${strings.earlier}`),
         h('button', { type: 'button', onclick: step(1) }, `${strings.later} →`),
         h('button', { type: 'button', onclick: () => this.newest() }, strings.newest),
@@ -118,7 +118,7 @@ class DevicePage {
       h('label', {}, strings.compare, compare),
       h(
         'div',
-        { role: 'group' },
+        { class: 'group', role: 'group' },
         h('button', { type: 'button', onclick: () => this.download() }, strings.download),
         h('button', { type: 'button', onclick: () => this.share() }, strings.copyLink),
       ),
@@ -191,9 +191,8 @@ class DevicePage {
     URL.revokeObjectURL(link.href)
   }
 
-  async share() {
-    await attempt(() => navigator.clipboard.writeText(location.href))
-    toast(strings.copied)
+  share() {
+    return copy(location.href, strings.linkCopied)
   }
 
   end() {

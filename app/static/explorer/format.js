@@ -2,10 +2,10 @@
 
 import { strings } from './strings.js'
 
-export const number = (value) =>
+export const number = (value, digits = 4) =>
   value === null || value === undefined
     ? '–'
-    : Number(value).toLocaleString(undefined, { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : 4 })
+    : Number(value).toLocaleString(undefined, { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : digits })
 
 export function age(time, now = Date.now()) {
   if (!time) return '–'

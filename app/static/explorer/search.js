@@ -7,8 +7,8 @@ import { strings } from './strings.js'
 
 const PAUSE = 250 // ms without a key before we ask
 
-/** Lists what is found; a device opens its page, a place is flown to by `fly({latitude, longitude})`. */
-export function startSearch(form, fly) {
+/** Lists what is found: a device opens its page, `fly` goes to a place, `filter` shows a tag's devices, a person's are listed. */
+export function startSearch(form, { fly, filter }) {
   const [input, list] = [form.elements.q, form.querySelector('ul')]
   let waiting
   let pause
@@ -16,28 +16,31 @@ export function startSearch(form, fly) {
 
   function close() {
     list.hidden = true
-    input.setAttribute('aria-expanded', 'false')
   }
 
   function open(items) {
     list.replaceChildren(...items)
     list.hidden = false
-    input.setAttribute('aria-expanded', 'true')
   }
 
   function item(hit) {
-    const about = [hit.type, hit.city, hit.country].filter(Boolean).join(', ')
-    const name = hit.name ?? hit.username ?? hit.city
+    const place = hit.type === 'City' ? [] : [hit.city, hit.country]
+    const about = [strings.hits[hit.type], ...place].filter(Boolean).join(', ')
     const choose = () => {
+      if (hit.type === 'User') return attempt(() => ofPerson(hit))
       close()
       if (hit.type === 'Device') location.hash = deviceAddress(hit.id)
-      else if (hit.latitude) fly(hit)
-      else {
-        input.value = name
-        ask()
-      }
+      else if (hit.type === 'Tag') filter(hit.name)
+      else fly(hit)
     }
-    return h('li', { role: 'option' }, h('button', { type: 'button', onclick: choose }, name, h('small', {}, ` ${about}`)))
+    return h('li', {}, h('button', { type: 'button', onclick: choose }, hit.name ?? hit.username, h('small', {}, ` ${about}`)))
+  }
+
+  async function ofPerson({ id, username }) {
+    const devices = await get('devices', { 'q[owner_id_eq]': id, per_page: 20 })
+    const hits = devices.map(({ id, name, location }) => item({ type: 'Device', id, name, city: location?.city }))
+    open(hits.length ? hits : [h('li', { class: 'note' }, strings.noDevicesOf(username))])
+    list.querySelector('button')?.focus()
   }
 
   async function ask() {
