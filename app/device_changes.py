@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from app.device_configs import add_first_config
 from app.device_tokens import add_token
 from app.errors import invalid, not_found
 from app.location import Place, blurred, city_of, geohash, rounded
@@ -43,6 +44,7 @@ def register_device(
         invalid(422, kit_id=f"there is no kit {kit_id}")
     device_id: int = queries.insert_device(conn, owner_id=owner_id, kit_id=kit_id, name=name)
     queries.insert_components_of_kit(conn, device_id=device_id)
+    add_first_config(conn, device_id)
     if add_token(conn, device_id, token) is None:
         invalid(422, device_token="another device has it")  # noqa: S106 - a reason, not a password
     if fields:

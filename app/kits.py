@@ -44,6 +44,7 @@ def set_components(
         sensor_ids=[sensor_id for sensor_id, _ in sensors],
         keys=_keys(components, sensors),
         intervals=[component["interval"] for component in components],
+        enabled=[component["enabled"] for component in components],
     )
     in_force = {row["sensor_id"]: row["equation"] for row in queries.components_of_kits(conn, kit_ids=[kit_id])}
     redos = 0

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ingestor.columns import Columns
 from ingestor.payload import Flaw, PlainReading, Readings, Reason, encode_item
+from ingestor.reports import ConfigReport, DeviceError
 from ingestor.sensors import Sensors
 
 # Broken clocks say 2106: an aggregate's watermark would move past everything to come. A day ahead is taken, as on the
@@ -50,6 +51,8 @@ class Batch:
     raws: list[float] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     hardware_infos: dict[int, dict[str, Any]] = field(default_factory=dict)  # by device id: the last one counts
+    errors: list[tuple[int, DeviceError]] = field(default_factory=list)  # with the device's id
+    config_reports: dict[tuple[int, int], ConfigReport] = field(default_factory=dict)  # by device id and version
     inventory: list[dict[str, Any] | None] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     used_tokens: list[bytes] = field(default_factory=list)  # hashes of those whose use is to be written down

@@ -1,10 +1,10 @@
 """Turn broker messages into a batch: whose they are, what they say, what must be kept aside."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ingestor.batch import Asked, Batch
+from ingestor.batch import LATEST_AHEAD, Asked, Batch
 from ingestor.known import Known, hash_token
 from ingestor.payload import (
     Flaw,
@@ -19,9 +19,12 @@ from ingestor.payload import (
     parse_readings,
     parse_topic,
 )
-from sql import DictConnection
+from ingestor.reports import ConfigReport, parse_config_report, parse_errors
+from sql import DictConnection, queries
 
 __all__ = ["Message", "hash_token", "read_messages"]
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Message(NamedTuple):
@@ -41,7 +44,7 @@ class _Said(NamedTuple):
 
 
 def read_messages(conn: DictConnection, messages: Sequence[Message], known: Known, now: datetime) -> Batch:
-    """Read the messages into one batch, in their order, with at most four look-ups whatever their number.
+    """Read the messages into one batch, in their order, with at most five look-ups whatever their number.
 
     `now` is UTC. Never raises for what a message holds.
     """
@@ -51,6 +54,7 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
     devices = known.devices_of(conn, {topic.token for topic in topics if topic and topic.token}, now)
     batch.used_tokens = known.uses_to_note(devices, now)
     said: list[_Said] = []
+    configured: list[_Said] = []
     for message, topic in zip(messages, topics, strict=True):
         if topic is None:
             # A token may stand anywhere in it: keep the first part alone.
@@ -73,9 +77,18 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
                 batch.keep_aside(device_id, topic.masked, Flaw(message.payload, Reason.UNREADABLE, "no JSON object"))
             else:
                 batch.hardware_infos[device_id] = info
+        elif topic.kind is Kind.ERRORS:
+            errors, flaws = parse_errors(message.payload, batch.earliest, now, now + LATEST_AHEAD)
+            batch.errors += [(device_id, error) for error in errors]
+            for flaw in flaws:
+                batch.keep_aside(device_id, topic.masked, flaw)
+        elif topic.kind is Kind.CONFIG_REPORT:
+            configured.append(_Said(device_id, topic, message.payload, None))
         elif topic.kind is not Kind.HELLO:
             plain = parse_plain(message.payload) if topic.kind is Kind.JSON else None
             said.append(_Said(device_id, topic, message.payload, plain))
+    if configured:
+        _read_config_reports(conn, configured, now, batch)
     _read(conn, said, known, now, batch)
     return batch
 
@@ -99,6 +112,24 @@ def read_parts(
     for position, part in enumerate(parts):
         batch.add(device_id, source, part, known.sensors, now, position)
     return batch
+
+
+def _read_config_reports(conn: DictConnection, said: list[_Said], now: datetime, batch: Batch) -> None:
+    device_ids = list({message.device_id for message in said})
+    versions = {
+        row["device_id"]: row["version"] for row in queries.config_versions_of_devices(conn, device_ids=device_ids)
+    }
+    for number, message in enumerate(said):
+        # what was said later in a batch was said later
+        report: ConfigReport | Flaw = parse_config_report(message.payload, now + number * _MICROSECOND)
+        if isinstance(report, ConfigReport):
+            newest = versions.get(message.device_id, 0)
+            if report.version <= newest:
+                batch.config_reports[message.device_id, report.version] = report
+                continue
+            detail = f"the device was never told version {report.version}; the newest is {newest}"
+            report = Flaw(message.payload, Reason.UNKNOWN_VERSION, detail)
+        batch.keep_aside(message.device_id, message.topic.masked, report)
 
 
 def _read(conn: DictConnection, said: list[_Said], known: Known, now: datetime, batch: Batch) -> None:

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     RAW = "readings/raw"
     INFO = "info"
     HELLO = "hello"
+    ERRORS = "errors"
+    CONFIG_REPORT = "config/reported"
     INVENTORY = "inventory"
 
 
@@ -56,6 +58,7 @@ class Reason(StrEnum):
     NO_TIME = "no_time"
     IMPOSSIBLE_TIME = "impossible_time"
     NOT_A_NUMBER = "not_a_number"
+    UNKNOWN_VERSION = "unknown_version"
     REFUSED_BY_DATABASE = "refused_by_database"
 
 
@@ -73,7 +76,9 @@ class Readings(NamedTuple):
 
 
 # A bridge puts its own name before ours: `bridge/device/sck/…`.
-_TOPIC = re.compile(r"(?:(?!device/sck/)[^/]+/)*device/(?:inventory|sck/([^/]+)/(readings/raw|readings|info|hello))")
+_TOPIC = re.compile(
+    r"(?:(?!device/sck/)[^/]+/)*device/(?:inventory|sck/([^/]+)/(readings/raw|readings|info|hello|errors|config/reported))"
+)
 
 
 @lru_cache(maxsize=50_000)
@@ -175,11 +180,16 @@ def parse_reading(reading: Any) -> Readings:
 
 def parse_object(payload: bytes) -> dict[str, Any] | None:
     """Return the JSON object of an info or inventory message, or None if it is not one."""
+    decoded = parse_json(payload)
+    return decoded if isinstance(decoded, dict) else None
+
+
+def parse_json(payload: bytes) -> Any:
+    """Return what the payload holds, or None if it is no JSON."""
     try:
-        decoded = _decode(payload)
+        return _decode(payload)
     except _UnreadableError:
         return None
-    return decoded if isinstance(decoded, dict) else None
 
 
 class _UnreadableError(Exception):

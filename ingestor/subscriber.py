@@ -29,6 +29,8 @@ TOPICS = (
     "device/sck/+/readings/raw",
     "device/sck/+/info",
     "device/sck/+/hello",
+    "device/sck/+/errors",
+    "device/sck/+/config/reported",
     "device/inventory",
 )
 DEFAULT_GROUP = "almanac"

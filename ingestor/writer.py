@@ -165,5 +165,22 @@ def _keep_the_rest(conn: DictConnection, batch: Batch) -> None:
     if batch.hardware_infos:
         infos = [Jsonb(info) for info in batch.hardware_infos.values()]
         queries.update_hardware_info(conn, device_ids=list(batch.hardware_infos), infos=infos)
+    if batch.errors:
+        queries.store_device_errors(
+            conn,
+            device_ids=[device_id for device_id, _ in batch.errors],
+            components=[error.component for _, error in batch.errors],
+            codes=[error.code for _, error in batch.errors],
+            times=[error.time for _, error in batch.errors],
+            messages=[error.message for _, error in batch.errors],
+        )
+    if batch.config_reports:
+        queries.report_configs(
+            conn,
+            device_ids=[device_id for device_id, _ in batch.config_reports],
+            versions=[version for _, version in batch.config_reports],
+            times=[report.time for report in batch.config_reports.values()],
+            errors=[report.error for report in batch.config_reports.values()],
+        )
     if batch.inventory:
         queries.insert_inventory(conn, reports=[report and Jsonb(report) for report in batch.inventory])

@@ -138,7 +138,12 @@ def ingest(conn: DictConnection, batches: int) -> dict[str, Any]:
         kit_id = queries.insert_kit(conn, slug=f"bench-{place}", name=kind, description="", owner_id=None)
         keys = ["t" if sensor == 55 else f"k{sensor}" for sensor in SENSORS]
         queries.insert_kit_components(
-            conn, kit_id=kit_id, sensor_ids=list(SENSORS), keys=keys, intervals=[None] * len(SENSORS)
+            conn,
+            kit_id=kit_id,
+            sensor_ids=list(SENSORS),
+            keys=keys,
+            intervals=[None] * len(SENSORS),
+            enabled=[True] * len(SENSORS),
         )
         conn.execute("UPDATE devices SET kit_id = %s WHERE id = ANY(%s)", [kit_id, device_ids[mine]])
         for number, sensor_id in enumerate(SENSORS):

@@ -33,3 +33,36 @@ UPDATE device_tokens AS t
 SET sealed = n.sealed
 FROM unnest(:hashes::bytea[], :sealed::bytea[]) AS n (hash, sealed)
 WHERE t.hash = n.hash AND t.revoked_at IS NULL;
+
+-- name: broker_config_changes(most)
+-- The configurations that the broker has yet to be told, each under a login that it knows.
+SELECT l.hash, t.sealed, c.version, c.config
+FROM broker_logins AS l
+JOIN valid_device_tokens AS t ON t.hash = l.hash AND t.sealed IS NOT NULL
+JOIN latest_device_configs AS c ON c.device_id = t.device_id
+WHERE l.config_version IS DISTINCT FROM c.version
+ORDER BY l.hash
+LIMIT :most;
+
+-- name: wanted_broker_configs()
+-- What the broker should keep, under each login that it should know.
+SELECT t.hash, c.version, c.config
+FROM valid_device_tokens AS t
+JOIN latest_device_configs AS c ON c.device_id = t.device_id
+WHERE t.sealed IS NOT NULL
+ORDER BY t.hash;
+
+-- name: note_broker_configs(hashes, versions)!
+-- The broker keeps these versions under these logins.
+UPDATE broker_logins AS l
+SET config_version = n.version
+FROM unnest(:hashes::bytea[], :versions::integer[]) AS n (hash, version)
+WHERE l.hash = n.hash;
+
+-- name: note_all_broker_configs(hashes, versions)!
+-- The broker keeps these versions under these logins, and nothing under any other.
+UPDATE broker_logins AS l
+SET config_version = n.version
+FROM broker_logins AS b
+LEFT JOIN unnest(:hashes::bytea[], :versions::integer[]) AS n (hash, version) ON n.hash = b.hash
+WHERE b.hash = l.hash AND l.config_version IS DISTINCT FROM n.version;

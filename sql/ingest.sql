@@ -156,6 +156,7 @@ UPDATE devices AS d
 SET
     first_reading_at = least(d.first_reading_at, h.first_time),
     last_reading_at = greatest(d.last_reading_at, h.time),
+    last_received_at = CASE WHEN d.last_reading_at >= h.time THEN d.last_received_at ELSE now() END,
     data_version = d.data_version + 1,
     late_version = d.late_version + h.late
 FROM heard AS h

@@ -22,6 +22,7 @@ SELECT
     c.sensor_id,
     c.key,
     c.interval,
+    c.enabled,
     (
         SELECT p.equation
         FROM calibration_periods AS p
@@ -52,12 +53,19 @@ SET
     updated_at = now()
 WHERE id = :id;
 
+-- name: set_kit_config(id, publish_interval, settings, settings_schema)!
+-- Say what devices of a kit are told where nobody tells them otherwise.
+UPDATE kits
+SET publish_interval = :publish_interval, settings = :settings, settings_schema = :settings_schema, updated_at = now()
+WHERE id = :id;
+
 -- name: delete_kit_components(kit_id)!
 -- Take all components out of a kit; devices keep theirs.
 DELETE FROM kit_components WHERE kit_id = :kit_id;
 
--- name: insert_kit_components(kit_id, sensor_ids, keys, intervals)!
+-- name: insert_kit_components(kit_id, sensor_ids, keys, intervals, enabled)!
 -- Put components into a kit.
-INSERT INTO kit_components (kit_id, sensor_id, key, interval)
-SELECT :kit_id, g.sensor_id, g.key, g.interval
-FROM unnest(:sensor_ids::integer[], :keys::text[], :intervals::double precision[]) AS g (sensor_id, key, interval);
+INSERT INTO kit_components (kit_id, sensor_id, key, interval, enabled)
+SELECT :kit_id, g.sensor_id, g.key, g.interval, g.enabled
+FROM unnest(:sensor_ids::integer[], :keys::text[], :intervals::double precision[], :enabled::boolean[])
+    AS g (sensor_id, key, interval, enabled);

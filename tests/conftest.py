@@ -28,6 +28,8 @@ from sql.migrate import migrate
 
 NO_LIMITS = {"rate_limit_anonymous": 0, "rate_limit_token": 0, "rate_limit_sign_in": 0}
 
+ALMANAC = Path(sys.executable).with_name("almanac")
+
 THE_LAST = "test_the_log_of_the_suite_holds_no_secret"
 
 
@@ -110,6 +112,12 @@ class RunningBroker(Child):
         self.platform_url = broker.platform_url
         self.admin_url = broker.admin_url
         self.logins_file = directory / "logins.json"
+
+    @property
+    def platform_login(self) -> tuple[str, str]:
+        """The user name and the password of our own programs."""
+        url = urlsplit(self.platform_url)
+        return url.username or "", url.password or ""
 
 
 @pytest.fixture(scope="session")
@@ -239,3 +247,32 @@ def ingestor(database_url: str, broker: RunningBroker) -> Iterator[RunningIngest
         yield ingestor
     finally:
         ingestor.stop()
+
+
+def keeper_env(config: Config, broker: RunningBroker) -> dict[str, str]:
+    return {
+        "DATABASE_URL": config.database_url,
+        "MQTT_ADMIN_URL": broker.admin_url,
+        "MQTT_URL": broker.platform_url,
+        "SECRET_KEY": config.secret_key,
+    }
+
+
+class RunningKeeper(Child):
+    """`almanac broker keep`, which tests may `stop` and `start` again."""
+
+    def __init__(self, config: Config, broker: RunningBroker, **env: str) -> None:
+        env = {**keeper_env(config, broker), **env}
+        service = Service("keeper", [ALMANAC, "broker", "keep"], env, says='"event":"stock taken"')
+        super().__init__(service, suite_log.lines.append)
+
+
+@pytest.fixture(scope="module")
+def keeper(config: Config, broker: RunningBroker) -> Iterator[RunningKeeper]:
+    keeper = RunningKeeper(config, broker)
+    keeper.start()
+    try:
+        keeper.wait_until_ready()
+        yield keeper
+    finally:
+        keeper.stop()

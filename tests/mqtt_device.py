@@ -9,7 +9,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
+from conftest import RunningBroker
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import wait_for
 
 _TIMEOUT_S = 10
 
@@ -75,3 +77,13 @@ class MqttDevice:
         self._client.subscribe(f"device/sck/{self._client.username}/receipts")
         self._said.get(timeout=_TIMEOUT_S)
         return [self.received.get_nowait() for _ in range(self.received.qsize())]
+
+
+def gets_in(broker: RunningBroker, token: str) -> bool:
+    with MqttDevice(broker.device_url, token) as device:
+        return device.is_in
+
+
+def known(broker: RunningBroker, token: str) -> str:
+    wait_for(lambda: gets_in(broker, token))
+    return token

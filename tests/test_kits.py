@@ -10,8 +10,11 @@ from readings import receive
 
 from sql import DictConnection, queries
 
-KIT = {"id", "uuid", "slug", "name", "description", "owner_id", "components", "created_at", "updated_at"}
-COMPONENT = {"sensor_id", "key", "interval", "equation", "sensor"}
+KIT = {
+    *("id", "uuid", "slug", "name", "description", "owner_id", "components", "created_at", "updated_at"),
+    *("publish_interval", "settings", "settings_schema"),
+}
+COMPONENT = {"sensor_id", "key", "interval", "enabled", "equation", "sensor"}
 SENSOR = {
     *("id", "uuid", "parent_id", "name", "description", "default_key", "unit", "unit_definition", "datasheet"),
     *("equation", "tags", "measurement", "created_at", "updated_at"),

@@ -91,6 +91,18 @@ POST   /v0/devices/{device_id}/tokens          public       401   403   201     
 DELETE /v0/devices/{device_id}/tokens/{device_token_id}  public  401  403  200        403   200      401     401   403
                                                private      401   403   200        403   200      401     401   403
                                                archived     401   404   404        404   404      401     401   403
+GET    /v0/devices/{device_id}/config          public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+PUT    /v0/devices/{device_id}/config          public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+GET    /v0/devices/{device_id}/errors          public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
+POST   /v0/devices/{device_id}/errors/resolve  public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403
@@ -373,7 +385,9 @@ def _recalibration_id(world: World) -> int:
 def _kit_id(world: World) -> int:
     slug = secrets.token_hex(6)
     kit_id = int(queries.insert_kit(world.conn, slug=f"w-{slug}", name=slug, description="", owner_id=world.owner_id))
-    queries.insert_kit_components(world.conn, kit_id=kit_id, sensor_ids=[55], keys=["t"], intervals=[None])
+    queries.insert_kit_components(
+        world.conn, kit_id=kit_id, sensor_ids=[55], keys=["t"], intervals=[None], enabled=[True]
+    )
     return kit_id
 
 
@@ -389,6 +403,14 @@ def _quarantine_id(world: World) -> int:
         details=[""],
     )
     row = world.conn.execute("SELECT id FROM quarantine WHERE device_id = %s", [world.device_id]).fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
+def _device_error_id(world: World) -> int:
+    error = {"device_ids": [world.device_id], "components": ["t"], "codes": ["E42"], "messages": [None]}
+    queries.store_device_errors(world.conn, **error, times=[datetime.now(UTC)])
+    row = world.conn.execute("SELECT id FROM device_errors WHERE device_id = %s", [world.device_id]).fetchone()
     assert row is not None
     return int(row["id"])
 
@@ -476,6 +498,7 @@ BODIES: dict[str, Callable[[World], object]] = {
         "sensor_id": _sensor_with_readings(world),
         "equation": "raw + 1",
     },
+    "POST /v0/devices/{device_id}/errors/resolve": lambda world: {"ids": [_device_error_id(world)]},
     "POST /v0/kits/{kit}/calibrations": lambda world: {"sensor_id": 55, "equation": "raw + 1"},
     "POST /v0/recalibrations": lambda world: {
         "device_id": world.device_id,

@@ -9,12 +9,14 @@ from uuid import UUID
 import psycopg
 from flask import Response
 from flask_smorest import Blueprint
+from psycopg.types.json import Jsonb
 
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.calibrations import begin_redos
 from app.database import connection
+from app.device_configs import settings_errors
 from app.errors import invalid, not_found
 from app.kits import set_components
 from app.policy import require_owner
@@ -27,6 +29,7 @@ from sql.selecting import AllOf, select_ids
 blueprint = Blueprint("kits", __name__, description="Kits: blueprints of devices")
 
 _LARGEST_ID = 2**31 - 1
+_NO_CONFIG: Row = {"publish_interval": None, "settings": {}, "settings_schema": None}
 
 
 @blueprint.get("/kits")
@@ -63,6 +66,7 @@ def create(fields: dict[str, Any]) -> Response:
     with connection() as conn, conn.transaction():
         kit_id = _insert(conn, {key: fields.get(key) for key in ("slug", "name", "description")}, user["id"])
         set_components(conn, kit_id, fields["components"], user["id"], valid_from=EARLIEST)
+        _set_config(conn, kit_id, {**_NO_CONFIG, **fields})
         made = _json(conn, queries.kits_by_ids(conn, ids=[kit_id]))[0]
     return answer(made, 201)
 
@@ -77,7 +81,8 @@ def create(fields: dict[str, Any]) -> Response:
 def update(fields: dict[str, Any], kit: str) -> Response:
     """Change a kit.
 
-    `components` replaces all of them. Devices that exist keep the components they have, with their keys.
+    `components` replaces all of them. Devices that exist keep the components they have, with their keys, and do what
+    they were told.
     """
     with connection() as conn, conn.transaction():
         found = find_kit(conn, kit)
@@ -88,6 +93,8 @@ def update(fields: dict[str, Any], kit: str) -> Response:
                 queries.update_kit(conn, id=found["id"], **about)
         except psycopg.errors.UniqueViolation:
             invalid(422, slug=f"{fields['slug']} is another kit's")
+        if not _NO_CONFIG.keys().isdisjoint(fields):
+            _set_config(conn, found["id"], {**found, **fields})
         redos = 0
         if "components" in fields:
             redos = set_components(conn, found["id"], fields["components"], signed_in_user()["id"])
@@ -125,6 +132,19 @@ def _insert(conn: DictConnection, about: Row, owner_id: int) -> int:
         kit_id = queries.insert_kit(conn, **{**about, "slug": slug}, owner_id=owner_id)
     assert kit_id is not None  # noqa: S101 - nobody else has drawn these 32 bits
     return kit_id
+
+
+def _set_config(conn: DictConnection, kit_id: int, kit: Row) -> None:
+    schema = kit["settings_schema"]
+    if schema is not None and (errors := dict(settings_errors(schema, kit["settings"]))):
+        invalid(422, **errors)
+    queries.set_kit_config(
+        conn,
+        id=kit_id,
+        publish_interval=kit["publish_interval"],
+        settings=Jsonb(kit["settings"]),
+        settings_schema=None if schema is None else Jsonb(schema),
+    )
 
 
 def _json(conn: DictConnection, kits: list[Row]) -> list[Row]:

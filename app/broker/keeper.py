@@ -1,5 +1,7 @@
 """Keep the broker's logins as the database has them: new tokens get in, revoked and expired ones are cut off.
 
+What devices are to do is kept right with them (app/broker/configs.py): it lies under their tokens.
+
 Nobody has to announce a change. What the broker has been told stands in `broker_logins`, so one query shows the
 difference to what is valid now, whatever made it: a token made, revoked or expired, a device archived or restored.
 """
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
+from app.broker.configs import ConfigKeeper, Retained
 from app.broker.dynsec import BATCH, BrokerError, Dynsec
 from app.sealing import seal, unseal
 from ingestor.intake import hash_token
@@ -32,17 +35,19 @@ class Drift(NamedTuple):
     missing: int  # tokens that may log in, and cannot
     surplus: int  # logins that no valid token stands for
     settings: bool  # roles or defaults are not ours
+    configs: int  # configurations kept for devices that are wrong, missing, or nobody's
 
     def __bool__(self) -> bool:
         return any(self)
 
 
-def keep(database_url: str, broker_url: str, secret_key: str, stopping: Event) -> None:
+def keep(database_url: str, broker_url: str, mqtt_url: str, secret_key: str, stopping: Event) -> None:
     """Follow the database until told to stop, over every outage of it and of the broker."""
     while not stopping.is_set():
         try:
-            with connect(database_url) as conn, Dynsec(broker_url) as dynsec:
-                _follow(Keeper(conn, dynsec, secret_key), conn, stopping)
+            with connect(database_url) as conn, Dynsec(broker_url) as dynsec, Retained(mqtt_url) as retained:
+                configs = ConfigKeeper(conn, retained, secret_key)
+                _follow(Keeper(conn, dynsec, configs, secret_key), conn, stopping)
         except (psycopg.OperationalError, BrokerError) as error:
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
             stopping.wait(_RETRY_S)
@@ -75,9 +80,10 @@ def _take_stock(keeper: "Keeper", conn: DictConnection) -> None:
 class Keeper:
     """Who has a connection to both, the database and the broker; raises psycopg's errors and BrokerError."""
 
-    def __init__(self, conn: DictConnection, dynsec: Dynsec, secret_key: str) -> None:
+    def __init__(self, conn: DictConnection, dynsec: Dynsec, configs: ConfigKeeper, secret_key: str) -> None:
         self._conn = conn
         self._dynsec = dynsec
+        self._configs = configs
         self._secret_key = secret_key
         self._usernames: dict[bytes, str] = {}  # of the broker's logins, by hash
 
@@ -86,7 +92,8 @@ class Keeper:
         self._usernames = {hash_token(name): name for name in self._dynsec.usernames()}
         wanted = {bytes(row["hash"]) for row in queries.wanted_broker_logins(self._conn)}
         known = self._usernames.keys()
-        return Drift(len(wanted - known), len(known - wanted), not self._dynsec.settings_are_right())
+        settings_are_right = self._dynsec.settings_are_right()
+        return Drift(len(wanted - known), len(known - wanted), not settings_are_right, self._configs.drift())
 
     def take_stock(self) -> Drift:
         """Compare, and note what the broker really has: `step` does the rest. Its settings are put right at once."""
@@ -97,6 +104,7 @@ class Keeper:
         with self._conn.transaction():
             queries.delete_other_broker_logins(self._conn, hashes=hashes)
             queries.insert_broker_logins(self._conn, hashes=hashes)
+        self._configs.take_stock()
         self._seal_again()
         return drift
 
@@ -109,12 +117,15 @@ class Keeper:
         self._end([bytes(row["hash"]) for row in changes if row["sealed"] is None])
         sealed = {bytes(row["hash"]): bytes(row["sealed"]) for row in changes if row["sealed"] is not None}
         made = self._make(self._opened(sealed))
-        return bool(made) or len(sealed) < len(changes)
+        told = self._configs.step()
+        return bool(made) or len(sealed) < len(changes) or told
 
     def _end(self, hashes: list[bytes]) -> None:
         if any(token_hash not in self._usernames for token_hash in hashes):  # another keeper has been here
             self._usernames |= {hash_token(name): name for name in self._dynsec.usernames()}
-        self._dynsec.delete([self._usernames[token_hash] for token_hash in hashes if token_hash in self._usernames])
+        tokens = [self._usernames[token_hash] for token_hash in hashes if token_hash in self._usernames]
+        self._dynsec.delete(tokens)
+        self._configs.clear(tokens)
         queries.delete_broker_logins(self._conn, hashes=hashes)
         for token_hash in hashes:
             self._usernames.pop(token_hash, None)

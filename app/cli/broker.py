@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def broker() -> None:
     """Look after the broker's logins: device tokens, which it checks itself.
 
-    MQTT_ADMIN_URL is where: mqtt://:password@host:port of the broker's listener for devices, or mqtts://…
+    MQTT_ADMIN_URL is where: mqtt://:password@host:port of the broker's listener for devices, or mqtts://…; MQTT_URL is
+    the one for our own programs, which tell devices what to do.
     """
 
 
 @broker.command()
 def keep() -> None:
-    """Let new tokens in and cut off those that are revoked or expired, until SIGTERM. Run one."""
+    """Let new tokens in, cut off those that have ended, tell devices what to do, until SIGTERM. Run one."""
     from app.broker.keeper import keep
     from ingestor.log import configure_logging
 
@@ -37,7 +38,9 @@ def keep() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with _errors_as_messages():
-        keep(_setting("DATABASE_URL"), _setting("MQTT_ADMIN_URL"), _setting("SECRET_KEY"), stopping)
+        keep(
+            _setting("DATABASE_URL"), _setting("MQTT_ADMIN_URL"), _setting("MQTT_URL"), _setting("SECRET_KEY"), stopping
+        )
 
 
 @broker.command()
@@ -45,7 +48,9 @@ def check() -> None:
     """Compare the broker with the database; exit code 1 where they differ."""
     with _keeper() as keeper:
         drift = keeper.drift()
-    click.echo(f"missing {drift.missing}, surplus {drift.surplus}, settings {'wrong' if drift.settings else 'right'}")
+    settings = "wrong" if drift.settings else "right"
+    logins = f"missing {drift.missing}, surplus {drift.surplus}, settings {settings}"
+    click.echo(f"{logins}, configurations {'wrong' if drift.configs else 'right'}")
     if drift:
         raise SystemExit(1)
 
@@ -94,6 +99,7 @@ def _sealed_otherwise(tokens: int) -> str:
 
 @contextmanager
 def _keeper() -> Iterator["Keeper"]:
+    from app.broker.configs import ConfigKeeper, Retained
     from app.broker.dynsec import OPERATOR, Dynsec
     from app.broker.keeper import Keeper
     from sql import connect
@@ -102,8 +108,10 @@ def _keeper() -> Iterator["Keeper"]:
         _errors_as_messages(),
         connect(_setting("DATABASE_URL")) as conn,
         Dynsec(_setting("MQTT_ADMIN_URL"), OPERATOR) as dynsec,
+        Retained(_setting("MQTT_URL")) as retained,
     ):
-        yield Keeper(conn, dynsec, _setting("SECRET_KEY"))
+        secret_key = _setting("SECRET_KEY")
+        yield Keeper(conn, dynsec, ConfigKeeper(conn, retained, secret_key), secret_key)
 
 
 @contextmanager

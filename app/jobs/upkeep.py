@@ -10,6 +10,12 @@ def purge_quarantine() -> dict[str, int]:
         return {"rows": queries.delete_old_quarantine(conn)}
 
 
+def purge_device_errors() -> dict[str, int]:
+    """Drop errors of devices that have not come again for 90 days."""
+    with connect(Config.from_env().database_url) as conn:
+        return {"rows": queries.delete_old_device_errors(conn)}
+
+
 def purge_idempotency_keys() -> dict[str, int]:
     """Drop the answers kept for requests that may come again."""
     with connect(Config.from_env().database_url) as conn:

@@ -4,8 +4,10 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from app.device_configs import schema_error
 from app.schemas.base import Request, time_field
 from app.schemas.catalogue import ID, KEY, NAME, TEXT, MeasurementChanges, Sensor, SensorFields, UnitField
+from app.schemas.device_configs import SettingsField, interval_field
 from ingestor.equation import LONGEST
 
 _SLUG = validate.Regexp(
@@ -48,13 +50,10 @@ class KitComponentRequest(Request):
             "example": "t",
         },
     )
-    interval = fields.Float(
-        allow_none=True,
-        load_default=None,
-        validate=validate.Range(0, 366 * 86_400, min_inclusive=False),
-        metadata={"description": "expected time from one reading to the next, in seconds", "example": 60},
+    interval = interval_field("expected time from one reading to the next, in seconds", load_default=None)
+    enabled = fields.Boolean(
+        load_default=True, metadata={"description": "whether it reads, unless a device is told otherwise"}
     )
-
     equation = fields.String(
         allow_none=True,
         validate=validate.Length(1, LONGEST),
@@ -71,7 +70,29 @@ class KitComponentRequest(Request):
             raise ValidationError("send one of sensor_id, sensor_uuid, sensor_key and sensor", "sensor_id")
 
 
-class NewKit(Request):
+class KitConfigFields(Request):
+    """What devices of the kit are told where nobody tells them otherwise."""
+
+    publish_interval = interval_field("seconds from one message to the next; null: nobody said")
+    settings = SettingsField(
+        keys=fields.String(), metadata={"description": "whatever settings_schema allows", "example": {"led": "on"}}
+    )
+    settings_schema = SettingsField(
+        allow_none=True,
+        keys=fields.String(),
+        metadata={
+            "description": "a JSON Schema of the settings that devices of the kit take; null: any",
+            "example": {"type": "object", "properties": {"led": {"enum": ["on", "off"]}}},
+        },
+    )
+
+    @validates_schema
+    def _check_schema(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data.get("settings_schema") is not None and (reason := schema_error(data["settings_schema"])):
+            raise ValidationError(reason, "settings_schema")
+
+
+class NewKit(KitConfigFields):
     """A blueprint; the smallest is `{"name": …, "components": [{"sensor_id": …}]}`."""
 
     name = fields.String(required=True, validate=NAME, metadata={"example": "Greenhouse kit"})
@@ -82,7 +103,7 @@ class NewKit(Request):
     components = fields.List(fields.Nested(KitComponentRequest), required=True, validate=_COMPONENTS)
 
 
-class KitChanges(Request):
+class KitChanges(KitConfigFields):
     """What is sent is changed; `components` replaces them all. Devices that exist keep the components they have."""
 
     name = fields.String(validate=NAME, metadata={"example": "Greenhouse kit"})
@@ -95,6 +116,7 @@ class KitComponent(Schema):
     sensor_id = fields.Integer(required=True)
     key = fields.String(required=True)
     interval = fields.Float(required=True, allow_none=True, metadata={"description": "seconds"})
+    enabled = fields.Boolean(required=True)
     equation = fields.String(
         required=True, allow_none=True, metadata={"description": "in the place of the sensor's, if it differs"}
     )
@@ -108,6 +130,9 @@ class Kit(Schema):
     name = fields.String(required=True)
     description = fields.String(required=True)
     owner_id = fields.Integer(required=True, allow_none=True, metadata={"description": "null: came with Almanac"})
+    publish_interval = fields.Float(required=True, allow_none=True, metadata={"description": "seconds"})
+    settings = fields.Dict(keys=fields.String(), required=True)
+    settings_schema = fields.Dict(keys=fields.String(), required=True, allow_none=True)
     components = fields.List(fields.Nested(KitComponent), required=True)
     created_at = time_field(required=True)
     updated_at = time_field(required=True)

@@ -36,11 +36,15 @@ def kit_json(kit: Row, components: Iterable[Row], sensors: Mapping[int, Row]) ->
         "name": kit["name"],
         "description": kit["description"],
         "owner_id": kit["owner_id"],
+        "publish_interval": kit["publish_interval"],
+        "settings": kit["settings"],
+        "settings_schema": kit["settings_schema"],
         "components": [
             {
                 "sensor_id": component["sensor_id"],
                 "key": component["key"],
                 "interval": component["interval"],
+                "enabled": component["enabled"],
                 "equation": component["equation"],
                 "sensor": sensor_json(sensors[component["sensor_id"]]),
             }
