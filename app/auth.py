@@ -49,6 +49,7 @@ class Asker(NamedTuple):
     scopes: frozenset[str]
     session_id: UUID | None = None
     in_person: bool = False  # with the password, not through a private token or an application
+    expires_at: float | None = None  # Unix time, of an access token
 
 
 def current_user() -> Row | None:
@@ -167,7 +168,8 @@ def _by_access_token(token: str) -> Asker:
         user: Row | None = queries.user_by_session(conn, id=session_id)
     if user is None:
         _unauthorized("the session of this access token has ended: sign in again")
-    return Asker(user, frozenset(claims["scope"].split()), session_id, in_person=user["application_id"] is None)
+    in_person = user["application_id"] is None
+    return Asker(user, frozenset(claims["scope"].split()), session_id, in_person, claims["exp"])
 
 
 def _unauthorized(message: str) -> NoReturn:

@@ -49,6 +49,7 @@ from app.api import (
     sending,
     sensors,
     sessions,
+    stream,
     tags,
     tokens,
     uploads,
@@ -58,9 +59,11 @@ from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
 from app.jobs.queue import open_queue
+from app.live.hub import Hub
 from app.oauth import routes as oauth_routes
 from app.oauth import server as oauth_server
 from app.openapi import INFO, Conventions
+from ingestor.bell import Bell
 from sql import open_pool
 
 log = logging.getLogger(__name__)
@@ -94,6 +97,7 @@ _V0 = (
     sending,
     sensors,
     sessions,
+    stream,
     tags,
     tokens,
     uploads,
@@ -142,6 +146,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["database_pool"] = pool
     atexit.register(pool.close)
     app.extensions["queue"] = open_queue(config.redis_url)
+    app.extensions["bell"] = Bell(config.redis_url)
+    app.extensions["streams"] = Hub(pool, config.redis_url)
     for error in (PoolTimeout, psycopg.OperationalError):
         app.register_error_handler(error, _database_away)
     app.register_error_handler(Exception, _unexpected)

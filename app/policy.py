@@ -5,6 +5,7 @@ Rows of devices need `owner_id` and `is_private` only. For one device at hand:
     require_readable(device)            403 unless the asking user may see it
     require_owner(device)               403 unless they may change it
     may_read(device), owns(device)      the same as a question
+    sees(user, device)                  and of a user who asked a while ago: a live stream
 
 For queries that return many, `**viewer()` gives the parameters `viewer_id` (null for nobody) and `viewer_is_admin`, and
 the function `device_visible` of the database is the rule:
@@ -48,12 +49,20 @@ def may_read(device: Row) -> bool:
     return not device["is_private"] or owns(device)
 
 
+def sees(user: Row | None, device: Row) -> bool:
+    """The same for a given user, None for nobody."""
+    return not device["is_private"] or _owns(user, device)
+
+
 def owns(thing: Row) -> bool:
     """Whether the asking user may change this thing, and see what only owners see: it is theirs, or they are an admin.
 
     A device, an experiment or an export: whatever has an `owner_id`.
     """
-    user = current_user()
+    return _owns(current_user(), thing)
+
+
+def _owns(user: Row | None, thing: Row) -> bool:
     return user is not None and (user["role"] == "admin" or user["id"] == thing["owner_id"])
 
 

@@ -56,6 +56,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "sensors": (_OPEN, "devices:write"),
     "sessions.end": ("account", "account"),
     "sessions.index": ("account", "account"),
+    "stream": ("readings:read", None),
     "tags": (_OPEN, "devices:write"),
     "tokens": ("account", "account"),
     "uploads": ("readings:read", "readings:write"),

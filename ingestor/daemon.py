@@ -6,6 +6,7 @@ import time
 from threading import Event
 
 from ingestor import metrics
+from ingestor.bell import Bell
 from ingestor.log import configure_logging
 from ingestor.settings import Settings
 from ingestor.store import Store
@@ -32,6 +33,7 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
         settings.group,
         retiring=retire,
     )
+    bell = Bell(settings.redis_url)
     store = Store(settings.database_url, stopping, settings.patience_s)
     metrics.watch(lambda: subscriber.waiting, lambda: subscriber.is_connected, lambda: store.away_since)
     if settings.metrics_port:
@@ -48,6 +50,7 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
         if receipts is not None:
             subscriber.acknowledge(deliveries)
             metrics.COMMIT_LAG.observe(time.monotonic() - deliveries[0].arrived)
+            bell.ring()
             for topic, payload in receipts:
                 subscriber.publish(topic, payload)
     subscriber.stop()

@@ -11,6 +11,7 @@ from ingestor.subscriber import DEFAULT_GROUP
 class Settings:
     database_url: str
     mqtt_url: str
+    redis_url: str  # "": live streams look once a second
     client_id: str
     batch_messages: int
     batch_seconds: float
@@ -27,6 +28,7 @@ class Settings:
         return cls(
             database_url=env.str("DATABASE_URL"),
             mqtt_url=env.str("MQTT_URL"),
+            redis_url=env.str("REDIS_URL", ""),
             # The broker keeps undelivered messages under this name: it must come back, and no two may share it. A
             # device's name at the broker is its token, which has no dot, so none can take the queue away.
             client_id=env.str("MQTT_CLIENT_ID", "almanac.ingestor.1"),

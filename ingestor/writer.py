@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from psycopg.types.json import Jsonb
 from ingestor.batch import Batch
 from ingestor.columns import Columns, Mask
 from ingestor.known import Known
+from ingestor.times import to_us
 from ingestor.versions import calibrate
 from sql import DictConnection, queries
 
@@ -64,7 +66,7 @@ class Writer:
         with conn.transaction():
             if len(received):
                 # Where this is, is late: it stays until we commit.
-                horizon_us = round(queries.hold_rollup_horizon(conn).timestamp() * 1e6)
+                horizon = queries.hold_rollup_horizon(conn)
                 order = received.order()
                 rows = received.take(order)
                 components = np.unique(rows.components())
@@ -73,9 +75,9 @@ class Writer:
                 rows, followers = calibrate(conn, rows)
                 changed = self._store(conn, rows)
                 if changed.any():
-                    _settle(conn, rows.take(changed), horizon_us)
+                    _settle(conn, rows.take(changed), horizon)
                 if len(followers) and (changed_followers := _upsert(conn, followers)).any():
-                    _settle(conn, followers.take(changed_followers), horizon_us)
+                    _settle(conn, followers.take(changed_followers), horizon)
                 stored[order] = changed
             _keep_the_rest(conn, batch)
         self._known.components |= made
@@ -114,9 +116,9 @@ def _upsert(conn: DictConnection, rows: Columns) -> Mask:
     return rows.rows_of(keys["device_ids"], keys["sensor_ids"], keys["times"])
 
 
-def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:
+def _settle(conn: DictConnection, rows: Columns, horizon: datetime) -> None:
     """Write what follows from changed rows, which are in the order of their keys."""
-    late = rows.times < horizon_us
+    late = rows.times < to_us(horizon)
     first = np.append(True, rows.device_ids[1:] != rows.device_ids[:-1]).nonzero()[0]
     queries.touch_devices(
         conn,
@@ -145,6 +147,9 @@ def _settle(conn: DictConnection, rows: Columns, horizon_us: int) -> None:
             device_ids=(days >> 32).astype(np.int32),
             days=(days & 0xFFFFFFFF).astype("datetime64[D]").tolist(),
         )
+    queries.insert_arrival(
+        conn, device_ids=rows.device_ids, sensor_ids=rows.sensor_ids, times=rows.times, horizon=horizon
+    )
 
 
 def _keep_the_rest(conn: DictConnection, batch: Batch) -> None:

@@ -26,6 +26,8 @@ from sql import DictConnection, connect
 
 EXAMPLES = 4  # of each operation, for each caller, of what is well formed and of what is not
 
+ENDLESS = {"/v0/stream"}  # tests/test_stream.py reads it
+
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -79,6 +81,8 @@ def test_every_answer_is_one_that_the_document_names(
     wrong = {}
     for operation in operations:
         if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
+            continue
+        if operation.path in ENDLESS:
             continue
         world = World(own_app, own_conn, "public")
         token = world.bearer(caller, None)

@@ -195,6 +195,8 @@ GET    /v0/sensors/{sensor_id}/calibrations    -            200   200   200     
 POST   /v0/sensors/{sensor_id}/calibrations    -            403   403   403        403   201      401     401   403
 GET    /v0/units                               -            200   200   200        200   200      200     200   200
 
+GET    /v0/stream                              -            200   200   200        200   200      401     401   403
+
 GET    /v0/tags                                -            200   200   200        200   200      200     200   200
 POST   /v0/tags                                -            403   403   403        403   201      401     401   403
 GET    /v0/tags/{tag}                          -            200   200   200        200   200      200     200   200

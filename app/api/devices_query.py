@@ -93,6 +93,14 @@ class Box(NamedTuple):
     east: float
     north: float
 
+    def holds(self, latitude: float | None, longitude: float | None) -> bool:
+        """Whether a place is known and lies in it."""
+        if latitude is None or longitude is None or not self.south <= latitude <= self.north:
+            return False
+        if self.west <= self.east:
+            return self.west <= longitude <= self.east
+        return longitude >= self.west or longitude <= self.east
+
 
 class SpotField(fields.Field[Spot]):
     """`lat,lng`."""

@@ -11,6 +11,7 @@ from flask_smorest import Blueprint
 from app.adoption import adopt
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
+from app.bell import ring
 from app.database import connection
 from app.device_changes import register_device
 from app.device_records import read_devices
@@ -127,6 +128,7 @@ def _register() -> Response:
         device_id = register_device(conn, token, owner_id=user["id"], **{**fields, "user_tags": tags})
         adopt(conn, device_id, bytes(orphan["token_hash"]), orphan["created_at"])
         (record,) = read_devices(conn, [device_id])
+    ring()
     return answer(device_json(record, own=True, token=token), 201)
 
 

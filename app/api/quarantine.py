@@ -9,6 +9,7 @@ from flask_smorest import Blueprint
 from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in
+from app.bell import ring
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import viewer
@@ -66,6 +67,7 @@ def release(fields: dict[str, Any]) -> Response:
             timedelta(seconds=fields["shift_seconds"]),
             datetime.now(UTC),
         )
+    ring()
     still = [item._asdict() for item in kept]
     return answer({"stored": ledger.stored, "duplicate": ledger.duplicate, "kept": still})
 

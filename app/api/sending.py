@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from app.api.bodies import unpacked
 from app.api.respond import answer
 from app.auth import signed_in
+from app.bell import ring
 from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.policy import require_owner
@@ -80,6 +81,7 @@ def send(device_id: int) -> Response:
     payload = unpacked(request.get_data())
     with connection() as conn:
         status, body = _once(conn, device_id, key, payload) if key else _store(conn, device_id, payload)
+    ring()
     return answer(body, status)
 
 
@@ -176,6 +178,7 @@ def add() -> Response:
             known = Known()
             batch = read_parts(conn, device_id, "http/add", parts, known, datetime.now(UTC))
             count_datapoints(Writer(known, by_copy=False).write(conn, batch).ledger)
+            ring()
     return _clock()
 
 

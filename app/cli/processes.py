@@ -32,7 +32,7 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         "--bind": f"{host}:{port}",
         "--workers": workers,
         "--threads": threads,
-        "--worker-class": "gthread",
+        "--worker-class": "app.live.worker.Worker",
         "--logger-class": "app.access_log.MaskedLogger",
     }
     if metrics.address():

@@ -3,6 +3,7 @@
 import logging
 
 from app.adoption import adopt
+from app.bell import ring
 from app.config import Config
 from sql import connect, queries
 
@@ -20,4 +21,5 @@ def adopt_overtaken() -> None:
     with connect(Config.from_env().database_url) as conn:
         for row in queries.overtaken_tokens(conn):
             messages = adopt(conn, row["device_id"], bytes(row["hash"]), row["created_at"])
+            ring()
             log.info("messages adopted", extra={"device_id": row["device_id"], "messages": messages})

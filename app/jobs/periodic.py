@@ -30,6 +30,7 @@ PERIODS = {
     "purges.purge_archived": timedelta(hours=1),
     "recalibrate.work": timedelta(minutes=1),
     "uploads.watch": timedelta(minutes=1),
+    "upkeep.purge_arrivals": timedelta(hours=1),
     "upkeep.purge_device_errors": timedelta(hours=6),
     "upkeep.purge_idempotency_keys": timedelta(hours=6),
     "upkeep.purge_quarantine": timedelta(hours=6),

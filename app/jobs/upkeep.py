@@ -1,7 +1,17 @@
 """What keeps tables from growing for ever."""
 
+from datetime import timedelta
+
 from app.config import Config
 from sql import connect, queries
+
+_ARRIVALS_KEPT_FOR = timedelta(days=1)
+
+
+def purge_arrivals() -> dict[str, int]:
+    """Forget what arrived more than a day ago: who listens, or forwards, has been away for longer."""
+    with connect(Config.from_env().database_url) as conn:
+        return {"rows": queries.delete_old_arrivals(conn, kept_for=_ARRIVALS_KEPT_FOR)}
 
 
 def purge_quarantine() -> dict[str, int]:

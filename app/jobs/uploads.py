@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from psycopg.types.json import Jsonb
 from redis import RedisError
 
+from app.bell import ring
 from app.config import Config
 from app.jobs.queue import enqueue
 from ingestor.intake import read_parts
@@ -72,6 +73,7 @@ def _read(conn: DictConnection, upload: Row) -> None:
     while part := list(itertools.islice(lines, _LINES)):
         percent = min(99, 100 * file.buffer.tell() // max(1, len(content)))
         rejected = _write(conn, upload, part, known, writer, rejected, percent)
+        ring()
 
 
 def _write(

@@ -1,0 +1,111 @@
+"""Somebody who listens to a live stream, as a browser's EventSource does."""
+
+import json
+import queue
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlencode, urlsplit
+
+
+class Said(NamedTuple):
+    """One event."""
+
+    name: str
+    data: dict[str, Any]
+
+
+class Stream:
+    """An open stream, for a `with` block, which is entered once the server has begun to answer."""
+
+    def __init__(
+        self,
+        address: str,
+        path: str = "/v0/stream",
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        last_event_id: str = "",
+        **query: Any,
+    ) -> None:
+        self.last_event_id = last_event_id
+        self.heard: queue.Queue[Said] = queue.Queue()
+        self.has_ended = Event()
+        self._path = f"{path}?{urlencode(query)}"
+        self._headers = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        if last_event_id:
+            self._headers["Last-Event-ID"] = last_event_id
+        where = urlsplit(address)
+        self._connection = HTTPConnection(where.hostname or "", where.port, timeout=60)
+
+    def __enter__(self) -> Self:
+        self._connection.request("GET", self._path, headers=self._headers)
+        self._answer = self._connection.getresponse()
+        self.status = self._answer.status
+        self.body = {} if self.status == 200 else json.loads(self._answer.read())
+        self._begun = Event()
+        self._thread = Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        if self.status == 200:
+            assert self._begun.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection.sock is not None:
+            with suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._answer.close()
+        self._connection.close()
+
+    def next(self, seconds: float = 15) -> Said:
+        """Return the next event."""
+        return self.heard.get(timeout=seconds)
+
+    def datapoints(self, count: int) -> list[tuple[int, str, int, float]]:
+        """Return device, time, sensor and value of so many datapoints more, and of what came with the last."""
+        found: list[tuple[int, str, int, float]] = []
+        while len(found) < count:
+            said = self.next()
+            assert said.name == "readings", said
+            found += datapoints_of(said)
+        return found
+
+    def hears_nothing(self, seconds: float = 1.5) -> bool:
+        """Whether nothing comes: longer than a server without a bell waits before it looks."""
+        with suppress(queue.Empty):
+            self.heard.get(timeout=seconds)
+            return False
+        return True
+
+    def _listen(self) -> None:
+        name, data, last_id = "message", [], self.last_event_id
+        with suppress(OSError, HTTPException, ValueError, AttributeError):
+            while line := self._answer.readline():
+                field, _, value = line.decode().rstrip("\n").partition(":")
+                value = value.removeprefix(" ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    data.append(value)
+                elif field == "id":
+                    last_id = value
+                elif not field and line == b"\n":
+                    self.last_event_id = last_id
+                    if data:
+                        self.heard.put(Said(name, json.loads("\n".join(data))))
+                    name, data = "message", []
+                    self._begun.set()
+        self.has_ended.set()
+
+
+def datapoints_of(said: Said) -> Iterator[tuple[int, str, int, float]]:
+    for reading in said.data["readings"]:
+        for sensor in reading["sensors"]:
+            yield said.data["device_id"], reading["recorded_at"], sensor["id"], sensor["value"]

@@ -1,0 +1,349 @@
+"""Live streams through a real server: what is committed arrives, once, and only to those who may read it."""
+
+import json
+import os
+import random
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import suite_log
+from caller import PASSWORD, Caller
+from conftest import RunningBroker, RunningIngestor
+from flask import Flask
+from kits import publish
+from streams import Said, Stream, datapoints_of
+from waiting import refresh_all, wait_for
+
+from app.config import Config
+from app.jobs.upkeep import purge_arrivals
+from ingestor.intake import read_json
+from ingestor.known import Known
+from ingestor.writer import Writer
+from scripts import services
+from scripts.supervisor import Child, Service
+from sql import DictConnection
+
+ALMANAC = Path(sys.executable).with_name("almanac")
+
+
+@pytest.fixture(scope="module")
+def address(config: Config) -> Iterator[str]:
+    """Where the API is served as `almanac serve` does it: one process with two threads."""
+    port = services.free_port()
+    env = {"DATABASE_URL": config.database_url, "REDIS_URL": config.redis_url, "SECRET_KEY": config.secret_key}
+    command = [ALMANAC, "serve", "--port", str(port), "--workers", "1", "--threads", "2"]
+    child = Child(
+        Service("api", command, {**env, "RATE_LIMIT_ANONYMOUS": "0"}, says="Booting worker"), suite_log.lines.append
+    )
+    child.start()
+    try:
+        child.wait_until_ready()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.stop()
+
+
+def send(caller: Caller, device_id: int, **values: float) -> None:
+    """Send values of sensor 55 by time, as `t08_30=21.4`; `b` in front makes it the sensor 56."""
+    data = [
+        {
+            "recorded_at": f"2026-01-15T{name[-5:].replace('_', ':')}:00Z",
+            "sensors": [{"id": 56 if name.startswith("b") else 55, "value": value}],
+        }
+        for name, value in values.items()
+    ]
+    answer = caller.post(f"/v0/devices/{device_id}/readings", {"data": data})
+    assert answer.status_code == 200, answer.text
+
+
+def point(device: dict[str, Any], hour: str, value: float, sensor: int = 55) -> tuple[int, str, int, float]:
+    return device["id"], f"2026-01-15T{hour}:00Z", sensor, value
+
+
+def test_a_reading_arrives_with_all_that_there_is_to_know_of_it(address: str, user: Caller) -> None:
+    device = user.register_device()
+    with Stream(address, device_id=device["id"]) as stream:
+        send(user, device["id"], t08_30=21.4)
+
+        said = stream.next()
+
+    assert said.name == "readings"
+    assert list(said.data) == ["device_id", "received_at", "readings"]
+    assert said.data["readings"] == [
+        {
+            "recorded_at": "2026-01-15T08:30:00Z",
+            "late": said.data["readings"][0]["late"],
+            "sensors": [{"id": 55, "key": "t", "value": 21.4, "raw": 21.4}],
+        }
+    ]
+
+
+def test_what_was_missed_is_replayed_and_nothing_is_lost_or_repeated(address: str, user: Caller) -> None:
+    """However often a listener is cut off, and in whatever order the times of the readings are."""
+    chance = random.Random(9)
+    devices = [user.register_device(name=f"Balcony {number}") for number in range(3)]
+    ids = ",".join(str(device["id"]) for device in devices)
+    minutes = chance.sample(range(1440), 90)  # late ones among them, and all of them older than others' newest
+    sent, got, last_event_id = [], [], ""
+    with Stream(address, device_id=ids) as stream:
+        last_event_id = stream.last_event_id
+    while minutes:
+        with Stream(address, device_id=ids, last_event_id=last_event_id) as stream:
+            for _ in range(chance.randrange(4)):
+                got += datapoints_of(stream.next()) if len(got) < len(sent) else []
+            for _ in range(chance.randrange(6)):
+                device, taken = chance.choice(devices), [minutes.pop() for _ in range(min(len(minutes), 3))]
+                hours = [f"{minute // 60:02}:{minute % 60:02}" for minute in taken]
+                values = {
+                    f"t{hour.replace(':', '_')}": float(minute) for hour, minute in zip(hours, taken, strict=True)
+                }
+                if values:
+                    send(user, device["id"], **values)
+                sent += [point(device, hour, float(minute)) for hour, minute in zip(hours, taken, strict=True)]
+        while not stream.heard.empty():  # what had come when the line was cut
+            got += datapoints_of(stream.heard.get())
+        last_event_id = stream.last_event_id
+    with Stream(address, device_id=ids, last_event_id=last_event_id) as stream:
+        if len(got) < len(sent):
+            got += stream.datapoints(len(sent) - len(got))
+        assert stream.hears_nothing()
+
+    assert sorted(got) == sorted(sent)
+
+
+def test_a_listener_may_be_cut_off_in_the_middle_of_a_large_batch(address: str, user: Caller) -> None:
+    device = user.register_device()
+    minutes = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(1440)]
+    expected = [point(device, hour, float(number)) for number, hour in enumerate(minutes)]
+    with Stream(address, device_id=device["id"]) as stream:
+        before = stream.last_event_id
+        send(user, device["id"], **{f"t{hour.replace(':', '_')}": float(n) for n, hour in enumerate(minutes)})
+        got = list(datapoints_of(stream.next()))
+        in_the_middle = stream.last_event_id
+        rest = stream.datapoints(len(expected) - len(got))
+
+    with Stream(address, device_id=device["id"], last_event_id=in_the_middle) as stream:
+        assert stream.datapoints(len(rest)) == rest
+        assert stream.hears_nothing()
+    assert got + rest == expected
+    assert 0 < len(got) < len(expected)
+    with Stream(address, device_id=device["id"], last_event_id=before) as stream:
+        assert stream.datapoints(len(expected)) == expected
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="the embedded database has one transaction at a time")
+def test_a_batch_that_was_begun_earlier_and_committed_later_is_not_lost(
+    address: str, user: Caller, conn: DictConnection
+) -> None:
+    slow, quick = user.register_device(), user.register_device()
+    ids = f"{slow['id']},{quick['id']}"
+    with Stream(address, device_id=ids) as stream:
+        with conn.transaction():
+            payload = b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"id":55,"value":1}]}]}'
+            known = Known()
+            Writer(known).write(conn, read_json(conn, slow["id"], "http/readings", payload, known, datetime.now(UTC)))
+            send(user, quick["id"], t08_30=2)
+            assert stream.datapoints(1) == [point(quick, "08:30", 2)]
+            cut_off_at = stream.last_event_id
+        assert stream.datapoints(1) == [point(slow, "08:30", 1)]
+
+    with Stream(address, device_id=ids, last_event_id=cut_off_at) as stream:
+        assert stream.datapoints(1) == [point(slow, "08:30", 1)]
+        assert stream.hears_nothing()
+
+
+def test_a_correction_is_a_new_event_and_a_repetition_is_none(address: str, user: Caller) -> None:
+    device = user.register_device()
+    with Stream(address, device_id=device["id"]) as stream:
+        for value in (1, 1, 2):
+            send(user, device["id"], t08_30=value)
+        assert stream.datapoints(2)[-1] == point(device, "08:30", 2)
+        assert stream.hears_nothing()
+
+
+def test_late_readings_are_marked(address: str, user: Caller, conn: DictConnection) -> None:
+    refresh_all(conn)  # moves the horizon
+    device, now = user.register_device(), datetime.now(UTC).replace(microsecond=0)
+    with Stream(address, device_id=device["id"]) as stream:
+        for time in (now, now - timedelta(hours=2)):
+            reading = {"recorded_at": f"{time:%Y-%m-%dT%H:%M:%SZ}", "sensors": [{"id": 55, "value": 1}]}
+            assert user.post(f"/v0/devices/{device['id']}/readings", {"data": [reading]}).status_code == 200
+        readings = [reading for _ in range(2) for reading in stream.next().data["readings"]]
+
+    assert {reading["recorded_at"]: reading["late"] for reading in readings} == {
+        f"{now:%Y-%m-%dT%H:%M:%SZ}": False,
+        f"{now - timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}": True,
+    }
+
+
+def test_a_stream_holds_what_its_filters_let_pass(address: str, user: Caller) -> None:
+    here = user.register_device(latitude=41.4, longitude=2.2)
+    there = user.register_device(latitude=-33.9, longitude=151.2)
+    nowhere = user.register_device()
+    both = [point(here, "08:30", 1), point(here, "08:30", 2, sensor=56)]
+    expected: list[tuple[dict[str, Any], list[Any]]] = [
+        ({"device_id": here["id"]}, both),
+        ({"device_id": f"{here['id']},{nowhere['id']}", "sensor_id": "56"}, both[1:]),
+        ({"bbox": "2,41,3,42"}, both),
+        ({"bbox": "2,41,3,42", "sensor_id": "55"}, both[:1]),
+        ({"device_id": here["id"], "measurement_id": "1"}, both[:1]),
+        ({"device_id": here["id"], "bbox": "150,-40,152,-30"}, []),
+        ({"device_id": here["id"], "sensor_id": "57"}, []),
+    ]
+    with ExitStack() as stack:
+        streams = [stack.enter_context(Stream(address, **query)) for query, _ in expected]
+        send(user, here["id"], t08_30=1, b08_30=2)
+        for stream, (query, datapoints) in zip(streams, expected, strict=True):
+            got = stream.datapoints(len(datapoints))
+            assert sorted(got, key=lambda each: each[2]) == datapoints, query
+        for device in (there, nowhere):
+            send(user, device["id"], t08_30=3)
+        send(user, here["id"], t08_31=4)
+        assert streams[2].datapoints(1) == [point(here, "08:31", 4)]
+
+
+def test_nothing_of_a_private_device_reaches_anybody_else(
+    address: str, user: Caller, new_user: Callable[..., Caller], admin: Caller
+) -> None:
+    private, public = user.register_device(is_private=True), user.register_device()
+    place = {"latitude": 10.5, "longitude": 10.5}
+    for device in (private, public):
+        assert user.patch(f"/v0/devices/{device['id']}", place).status_code == 200
+    other = new_user()
+    with ExitStack() as stack:
+        owners, admins, others, nobodys = (
+            stack.enter_context(Stream(address, token=caller and caller.access_token, bbox="10,10,11,11"))
+            for caller in (user, admin, other, None)
+        )
+        send(user, private["id"], t08_30=1)
+        send(user, public["id"], t08_30=2)
+        expected = [point(private, "08:30", 1), point(public, "08:30", 2)]
+        assert owners.datapoints(2) == admins.datapoints(2) == expected
+        assert others.datapoints(1) == nobodys.datapoints(1) == expected[1:]
+
+        before = others.last_event_id
+        assert user.patch(f"/v0/devices/{public['id']}", {"is_private": True}).status_code == 200
+        send(user, public["id"], t08_31=3)
+        send(user, private["id"], t08_31=3)
+        assert sorted(owners.datapoints(2)) == sorted([point(private, "08:31", 3), point(public, "08:31", 3)])
+        assert others.hears_nothing()
+        assert nobodys.hears_nothing(0)
+
+    with Stream(address, bbox="10,10,11,11", last_event_id=before) as stream:
+        assert stream.hears_nothing()
+    for device in (private, public):
+        with Stream(address, token=other.access_token, device_id=device["id"]) as stream:
+            assert (stream.status, stream.body["message"]) == (403, f"device {device['id']} is private")
+
+
+def test_a_stream_ends_with_the_session_or_token_that_opened_it(address: str, user: Caller) -> None:
+    device = user.register_device(is_private=True)
+    made = user.post("/v0/me/tokens", {"name": "wall", "scopes": ["readings:read"]}).json
+    sessions = user.post("/v0/sessions", {"username": user.user["username"], "password": PASSWORD}).json
+    with (
+        Stream(address, token=made["token"], device_id=device["id"]) as by_token,
+        Stream(address, token=sessions["access_token"], device_id=device["id"]) as by_session,
+    ):
+        send(user, device["id"], t08_30=1)
+        assert by_token.datapoints(1) == by_session.datapoints(1) == [point(device, "08:30", 1)]
+        assert user.delete(f"/v0/me/tokens/{made['id']}").status_code < 300
+        Caller(user.app, sessions["access_token"]).delete("/v0/sessions")
+
+        send(user, device["id"], t08_31=2)
+
+        for stream in (by_token, by_session):
+            said = stream.next()
+            assert (said.name, said.data) == ("end", {"message": "your token or session has ended: sign in again"})
+            assert stream.has_ended.wait(5)
+    with Stream(address, token=made["token"]) as stream:
+        assert stream.status == 401
+
+
+def test_who_comes_back_too_late_is_told(
+    address: str, user: Caller, worker_env: dict[str, str], conn: DictConnection
+) -> None:
+    device = user.register_device()
+    with Stream(address, device_id=device["id"]) as stream:
+        last_event_id = stream.last_event_id
+        send(user, device["id"], t08_30=1)
+        stream.datapoints(1)
+    conn.execute("UPDATE arrivals SET arrived_at = arrived_at - interval '25 hours'")
+
+    purge_arrivals()
+
+    for missed in (last_event_id, "7:9:8,7", "nonsense", f"1:{2**31}:", f"1:{2**62}:"):
+        with Stream(address, device_id=device["id"], last_event_id=missed) as stream:
+            assert stream.next().name == "reset", missed
+            send(user, device["id"], t08_31=random.random())
+            assert stream.next().name == "readings"
+
+
+def test_streams_leave_the_threads_to_requests(address: str, user: Caller) -> None:
+    """The server of this test has two threads."""
+    device = user.register_device()
+    with ExitStack() as stack:
+        streams = [stack.enter_context(Stream(address, device_id=device["id"])) for _ in range(40)]
+        with urllib.request.urlopen(f"{address}/v0/devices/{device['id']}", timeout=10) as answer:
+            assert answer.status == 200
+        send(user, device["id"], t08_30=1)
+        assert [stream.datapoints(1) for stream in streams] == [[point(device, "08:30", 1)]] * 40
+
+
+def test_who_cannot_keep_up_gets_everything_later(app: Flask, user: Caller) -> None:
+    device, hub = user.register_device(), app.extensions["streams"]
+    answer = app.test_client().get(f"/v0/stream?device_id={device['id']}")
+    parts = iter(answer.response)
+    sent = []
+    for hour in range(24):  # some 600 KB: more than the sockets and the server keep for a listener
+        minutes = [f"{hour:02}:{minute:02}" for minute in range(60)]
+        sent += [point(device, each, 1.0) for each in minutes]
+        send(user, device["id"], **{f"t{each.replace(':', '_')}": 1.0 for each in minutes})
+    wait_for(lambda: not any(listener.takes_more for listener in hub._listeners))
+    text = b""
+    while text.count(b"recorded_at") < len(sent):
+        text += next(parts)
+    answer.close()
+
+    said = [Said("readings", json.loads(line[6:])) for line in text.split(b"\n") if line.startswith(b"data: ")]
+    assert [each for one in said for each in datapoints_of(one)] == sent
+
+
+def test_readings_over_mqtt_arrive_too(
+    address: str, user: Caller, broker: RunningBroker, ingestor: RunningIngestor
+) -> None:
+    device = user.register_device()
+    with Stream(address, device_id=device["id"]) as stream:
+        publish(broker, device["device_token"], "readings/raw", b"{t:2026-01-15T08:30:00Z,55:21.4}")
+
+        assert stream.datapoints(1) == [point(device, "08:30", 21.4)]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [({"device_id": "x"}, "device_id"), ({"sensor_id": "0"}, "sensor_id"), ({"bbox": "1,2,3"}, "bbox")],
+)
+def test_a_filter_that_is_none_is_refused(address: str, query: dict[str, str], field: str) -> None:
+    with Stream(address, **query) as stream:
+        assert stream.status == 400
+        assert list(stream.body["errors"]) == [field]
+
+
+def test_a_device_that_is_not_there_cannot_be_listened_to(address: str, user: Caller) -> None:
+    device = user.register_device()
+    user.delete(f"/v0/devices/{device['id']}")
+
+    with Stream(address, device_id=device["id"]) as stream:
+        assert (stream.status, stream.body["id"]) == (404, "record_not_found")
+
+
+def test_a_token_without_the_scope_opens_no_stream(address: str, user: Caller) -> None:
+    token = user.post("/v0/me/tokens", {"name": "wall", "scopes": ["devices:read"]}).json["token"]
+
+    with Stream(address, token=token) as stream:
+        assert stream.status == 403
