@@ -32,6 +32,13 @@ class Message(NamedTuple):
 
     topic: str
     payload: bytes
+    plain: Plain | None = None  # what it says, if somebody has had the time to read it
+
+
+def read_early(topic: str, payload: bytes) -> Message:
+    """Return a message, read as far as that goes without the database: while this is busy with those before it."""
+    known = parse_topic(topic)
+    return Message(topic, payload, parse_plain(payload) if known and known.kind is Kind.JSON else None)
 
 
 class _Said(NamedTuple):
@@ -85,7 +92,7 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
         elif topic.kind is Kind.CONFIG_REPORT:
             configured.append(_Said(device_id, topic, message.payload, None))
         elif topic.kind is not Kind.HELLO:
-            plain = parse_plain(message.payload) if topic.kind is Kind.JSON else None
+            plain = message.plain or (parse_plain(message.payload) if topic.kind is Kind.JSON else None)
             said.append(_Said(device_id, topic, message.payload, plain))
     if configured:
         _read_config_reports(conn, configured, now, batch)

@@ -18,7 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingestor.client import Client
 from ingestor.inbox import Inbox
-from ingestor.intake import Message
+from ingestor.intake import Message, read_early
 from ingestor.mqtt import make_client
 from ingestor.packets import Published
 
@@ -161,7 +161,7 @@ class Subscriber:
         self._last_arrival = now
         self._inbox.put(
             [
-                Delivery(Message(str(topic, "utf-8", "replace"), payload), number, connection, now)
+                Delivery(read_early(str(topic, "utf-8", "replace"), payload), number, connection, now)
                 for topic, payload, number in published
             ]
         )
