@@ -30,6 +30,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "components": ("devices:read", "devices:write"),
     "device_configs": ("devices:read", "devices:write"),
     "device_errors": ("devices:read", "devices:write"),
+    "device_health": ("devices:read", "devices:write"),
     "device_imports": ("devices:read", "devices:write"),
     "device_lifecycle": ("devices:read", "devices:write"),
     "device_tokens": ("devices:read", "devices:write"),

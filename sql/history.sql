@@ -26,10 +26,25 @@ WHERE d.id = :device_id;
 
 -- name: history_components(device_id, sensor_ids, keys)
 -- Those of a device's components that are asked for, by their sensors or by their keys.
-SELECT id, sensor_id, key, latest_time, interval
-FROM components
-WHERE device_id = :device_id AND (sensor_id = ANY(:sensor_ids::integer[]) OR key = ANY(:keys::text[]))
-ORDER BY sensor_id;
+SELECT c.id, c.sensor_id, c.key, c.latest_time, coalesce(c.interval, k.publish_interval) AS interval
+FROM components AS c
+JOIN devices AS d ON d.id = c.device_id
+LEFT JOIN kits AS k ON k.id = d.kit_id
+WHERE c.device_id = :device_id AND (c.sensor_id = ANY(:sensor_ids::integer[]) OR c.key = ANY(:keys::text[]))
+ORDER BY c.sensor_id;
+
+-- name: paces_of_components(device_id, sensor_ids)
+-- Since when these components do what they are told: whether they read, and how often (seconds; null: nobody said).
+SELECT
+    c.sensor_id,
+    f.since,
+    coalesce((f.config #>> ARRAY['components', c.key, 'enabled'])::boolean, true) AS enabled,
+    coalesce(f.config #>> ARRAY['components', c.key, 'interval'], f.config ->> 'publish_interval')::double precision
+        AS interval
+FROM components AS c
+JOIN device_configs_in_force AS f USING (device_id)
+WHERE c.device_id = :device_id AND c.sensor_id = ANY(:sensor_ids::integer[])
+ORDER BY c.sensor_id, f.since, f.version;
 
 -- name: reading_interval(device_id, sensor_id, start, before)$
 -- The usual distance of a component's readings in seconds: the median of the last hundred in a range.

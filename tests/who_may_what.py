@@ -103,6 +103,9 @@ GET    /v0/devices/{device_id}/errors          public       401   403   200     
 POST   /v0/devices/{device_id}/errors/resolve  public       401   403   200        403   200      401     401   403
                                                private      401   403   200        403   200      401     401   403
                                                archived     401   404   404        404   404      401     401   403
+GET    /v0/devices/{device_id}/health          public       401   403   200        403   200      401     401   403
+                                               private      401   403   200        403   200      401     401   403
+                                               archived     401   404   404        404   404      401     401   403
 GET    /v0/devices/{device_id}/readings        public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
                                                archived     404   404   404        404   404      401     401   403

@@ -9,12 +9,13 @@ import numpy as np
 
 from app.api.history_query import Question
 from app.api.respond import to_json
+from app.history.expected import Pace, expected_readings
 from app.history.fill import Fill, on_grid
 from app.history.plan import DAY_US
 from app.history.read import Buckets, Selection, read_series
 from ingestor.times import from_us, to_us
 from sql import Pool, Row, queries
-from sql.arrays import Floats, Times
+from sql.arrays import Times
 
 _ROWS_A_PIECE = 10_000
 
@@ -26,7 +27,14 @@ class Component(NamedTuple):
     sensor_id: int | None
     key: str | None
     latest_time: datetime | None = None
-    interval: float | None = None  # seconds from one reading to the next, as its kit expects
+    interval: float | None = None  # seconds from one reading to the next, as its kit says
+
+
+class _Pace(NamedTuple):
+    """How often a component reads."""
+
+    usual_s: float | None  # as its kit says, else as it did in what was asked for
+    told: list[Pace]  # since it was told otherwise
 
 
 def columns_of(question: Question) -> list[str]:
@@ -96,11 +104,11 @@ def _members(pool: Pool, question: Question, component: Component, parts: Iterat
     """Yield the members of a series without the braces around them."""
     names = {"sensor_id": component.sensor_id, "sensor_key": component.key, "component_id": component.id}
     yield to_json(names)[1:-1] + b',"readings":['
-    interval_s = _interval_s(pool, question, component) if question.coverage else None
+    pace = _pace(pool, question, component) if question.coverage else None
     sample_size, comma = 0, b""
     for part in chain.from_iterable(map(_pieces, parts)):
         sample_size += int(part.n.sum())
-        rows = list(zip(*_columns(question, interval_s, part), strict=True))
+        rows = list(zip(*_columns(question, pace, part), strict=True))
         yield comma + to_json(rows, microseconds=True)[1:-1]
         comma = b","
     yield b'],"sample_size":%d' % sample_size
@@ -111,41 +119,35 @@ def _pieces(part: Buckets) -> Iterator[Buckets]:
         yield part[start : start + _ROWS_A_PIECE]
 
 
-def _columns(question: Question, interval_s: float | None, part: Buckets) -> Iterator[list[Any]]:
+def _columns(question: Question, pace: _Pace | None, part: Buckets) -> Iterator[Sequence[Any]]:
     """Yield the columns of `readings`."""
     yield local_times(question, part.time)
     for function, column in zip(question.functions, part.columns, strict=True):
         # a count is a whole number, and null where a filled grid has none
         whole = function.name == "count" and question.rollup and not np.isnan(column).any()
         yield (column.astype(np.int64) if whole else column).tolist()
-    if question.coverage:
+    if pace is not None:
         yield part.n.astype(np.int64).tolist()
-        yield _expected(question, interval_s, part.time)
+        yield _expected(question, pace, part.time)
 
 
-def _expected(question: Question, interval_s: float | None, starts: Times) -> list[float | None]:
+def _expected(question: Question, pace: _Pace, starts: Times) -> Sequence[int | None]:
     """Return how many readings each bucket should hold, of that part of it which was asked for."""
-    if question.rollup is None or not interval_s:
+    if question.rollup is None or not len(starts):
         return [None] * len(starts)
     edges = question.rollup.edges(int(starts[-1]), int(starts[0]))
     ends = np.minimum(edges[np.searchsorted(edges, starts) + 1], question.end_us)
-    lengths: Floats = (ends - np.maximum(starts, question.start_us)) / (interval_s * 1e6)
-    expected: list[float | None] = np.maximum(1, np.round(lengths)).astype(int).tolist()
-    return expected
+    return expected_readings(pace.told, pace.usual_s, np.maximum(starts, question.start_us), ends)
 
 
-def _interval_s(pool: Pool, question: Question, component: Component) -> float | None:
-    if component.interval is not None:
-        return component.interval
+def _pace(pool: Pool, question: Question, component: Component) -> _Pace:
+    device_id, sensor_id, usual_s = question.device_id, component.sensor_id, component.interval
     with pool.connection() as conn:
-        interval_s: float | None = queries.reading_interval(
-            conn,
-            device_id=question.device_id,
-            sensor_id=component.sensor_id,
-            start=from_us(question.start_us),
-            before=from_us(question.end_us),
-        )
-    return interval_s
+        if usual_s is None:
+            between = {"start": from_us(question.start_us), "before": from_us(question.end_us)}
+            usual_s = queries.reading_interval(conn, device_id=device_id, sensor_id=sensor_id, **between)
+        told = queries.paces_of_components(conn, device_id=device_id, sensor_ids=[sensor_id])
+    return _Pace(usual_s, [Pace(row["since"], row["enabled"], row["interval"]) for row in told])
 
 
 def local_times(question: Question, times: Times) -> list[datetime]:
