@@ -37,6 +37,7 @@ class Config:
     data_licence: str | None = None  # of public devices' readings, for the metadata of exports
     tile_url: str = ""  # of a tile server below the explorer's map, with {z}, {x} and {y}
     tile_attribution: str = ""
+    device_broker_url: str = ""  # where devices log in, as the explorer tells it to their makers
 
     @classmethod
     def from_env(cls) -> "Config":
@@ -64,6 +65,7 @@ class Config:
             data_licence=env.str("DATA_LICENCE", "") or None,
             tile_url=env.str("TILE_URL", ""),
             tile_attribution=env.str("TILE_ATTRIBUTION", ""),
+            device_broker_url=env.str("DEVICE_BROKER_URL", ""),
         )
 
 

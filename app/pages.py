@@ -20,6 +20,7 @@ def explorer() -> Response:
         session_kept="id" in session,
         tile_url=config.tile_url,
         tile_attribution=config.tile_attribution,
+        device_broker_url=config.device_broker_url,
     )
     answer = Response(page)
     if config.tile_url:

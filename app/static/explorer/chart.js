@@ -3,6 +3,7 @@
 import { get } from './api.js'
 import { h } from './dom.js'
 import { iso, number } from './format.js'
+import { paint, uPlotLibrary } from './lines.js'
 import { strings } from './strings.js'
 
 const LADDER = [['1m', 60], ['5m', 300], ['15m', 900], ['1h', 3600], ['6h', 21600], ['1d', 86400], ['1w', 604800], ['1M', 2629800]]
@@ -13,18 +14,6 @@ const LONGEST = 100 * 365 * 86400 // seconds one can zoom out to
 function rollupFor(seconds, pixels) {
   const most = Math.max(50, pixels / 2)
   return (LADDER.find(([, length]) => seconds / length <= most) ?? LADDER.at(-1))[0]
-}
-
-let library
-
-/** Loads uPlot when the first chart is drawn: the map does not need it. */
-function uPlotLibrary() {
-  library ??= new Promise((loaded, failed) => {
-    const script = h('script', { src: '/static/vendor/uplot-1.6.32/uPlot.iife.min.js', onload: () => loaded(window.uPlot), onerror: failed })
-    const style = h('link', { rel: 'stylesheet', href: '/static/vendor/uplot-1.6.32/uPlot.min.css' })
-    document.head.append(style, script)
-  })
-  return library
 }
 
 /** Oldest first, as columns: times in seconds, then mean, lowest, highest; a hole longer than the others breaks the line. */
@@ -84,14 +73,14 @@ export class Chart {
     const tables = this.rows.map((rows) => columns(rows))
     const drawn = [{}]
     tables.forEach((_, place) => {
-      const colour = getComputedStyle(document.documentElement).getPropertyValue(`--line-${place % 4}`).trim()
+      const colour = paint(`line-${place % 4}`)
       const { label, unit } = this.series[place]
       const value = (_plot, y) => (y === null ? '–' : `${number(y)} ${unit ?? ''}`)
       const edge = { stroke: `${colour}55`, width: 1, points: { show: false }, show: band, value }
       drawn.push({ label, stroke: colour, width: 1.5, value, points: { size: 4 } })
       drawn.push({ label: 'min', ...edge }, { label: 'max', ...edge })
     })
-    const text = getComputedStyle(document.documentElement).getPropertyValue('--text').trim()
+    const text = paint('text')
     const axis = { stroke: text, grid: { stroke: `${text}22` }, ticks: { stroke: `${text}22` } }
     const options = {
       width: this.canvas.clientWidth || 600,

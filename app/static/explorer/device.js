@@ -3,8 +3,11 @@
 import { change, read } from './address.js'
 import { get } from './api.js'
 import { Chart } from './chart.js'
+import { deviceLinks, owns } from './device_frame.js'
 import { attempt, copy, fill, h } from './dom.js'
+import { exportDevice } from './exports.js'
 import { DAY, HOUR, age, cell, iso, number } from './format.js'
+import { user } from './session.js'
 import { strings } from './strings.js'
 
 const LENGTHS = { '6h': 6 * HOUR, '1d': DAY, '1w': 7 * DAY, '1M': 30 * DAY, '1y': 365 * DAY }
@@ -55,11 +58,14 @@ class DevicePage {
       h('p', { class: 'by' }, [device.owner ? strings.by(device.owner.username) : '', this.place.city ?? ''].filter(Boolean).join(', ')),
       h('p', { class: 'tags' }, ...tags.map((tag) => h('span', { class: `tag ${tag}` }, tag))),
       device.description ? h('p', {}, device.description) : null,
+      owns(device) ? deviceLinks(device) : null,
       h('h3', {}, strings.latest),
       this.sensors.length ? this.table() : h('p', { class: 'note' }, strings.noValues),
       h('h3', {}, strings.history),
       this.controls(),
       this.drawing,
+      h('h3', {}, strings.archive),
+      this.archive(),
     )
     await this.draw()
   }
@@ -189,6 +195,17 @@ class DevicePage {
     const link = h('a', { href: URL.createObjectURL(new Blob([`${text}\r\n`], { type: 'text/csv' })), download: `device-${this.device.id}.csv` })
     link.click()
     URL.revokeObjectURL(link.href)
+  }
+
+  /** All that the device has measured, by an export: for whoever has signed in. */
+  archive() {
+    const place = h('div')
+    const begin = async () => {
+      if (!(await user())) return fill(place, h('p', { class: 'note' }, strings.archiveSignIn), h('a', { class: 'button', href: '#/sign-in' }, strings.signIn))
+      return exportDevice(this.device.id, place)
+    }
+    fill(place, h('p', { class: 'note' }, strings.archiveAbout), h('button', { type: 'button', onclick: () => attempt(begin) }, strings.archiveBegin))
+    return place
   }
 
   share() {

@@ -14,8 +14,18 @@ const map = new DeviceMap(document.getElementById('map'), document.getElementByI
 const PAGES = {
   'sign-in': () => import('./sign_in.js'),
   mine: () => import('./my_devices.js'),
+  register: () => import('./register.js'),
+  quarantine: () => import('./quarantine.js'),
+  experiments: () => import('./experiments.js'),
+  exports: () => import('./exports.js'),
+  notifications: () => import('./notifications.js'),
+  tokens: () => import('./tokens.js'),
+  applications: () => import('./applications.js'),
 }
-const DEVICE_PAGES = {}
+const DEVICE_PAGES = {
+  settings: () => import('./settings.js'),
+  calibrate: () => import('./calibrate.js'),
+}
 
 let shown = null // the path of the page that is open
 let page = null
