@@ -1,75 +1,17 @@
 """The explorer in a real browser: from the map to a device, its charts and what one takes away."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browsing import Visit
 from caller import Caller
-from flask import Flask
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, expect
 
-CHROMIUM = shutil.which("chromium")
-# Without these it looks for Google's servers at every start.
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the explorer is not tested: chromium is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-quic", *QUIET]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def address(app: Flask) -> Iterator[str]:
-    """Where a browser finds the app."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-class Visit:
-    """A browser's page, with what it asked for and what went wrong in it."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.page, self.address = page, address
-        self.asked: list[str] = []
-        self.errors: list[str] = []
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("requestfailed", self._failed)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-
-    def _failed(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # given up for a newer one
-            self.errors.append(f"{request.url}: {request.failure}")
-
-    def go(self, where: str = "") -> Page:
-        self.page.goto(f"{self.address}/{where}")
-        return self.page
-
-
-@pytest.fixture
-def visit(browser: Browser, address: str) -> Iterator[Visit]:
-    """Somebody with a browser in Kathmandu; in the end nothing has gone wrong and no other host was asked."""
-    context = browser.new_context(timezone_id="Asia/Kathmandu", accept_downloads=True)
-    visit = Visit(context.new_page(), address)
-    yield visit
-    context.close()
-    assert visit.errors == []
-    assert [url for url in visit.asked if not url.startswith((address, "blob:", "data:"))] == []
+from app.api import maps
 
 
 @pytest.fixture
@@ -86,6 +28,7 @@ def device(user: Caller) -> dict[str, Any]:
     ]
     answer = user.post(f"/v0/devices/{device['id']}/readings", {"data": data})
     assert answer.status_code == 200, answer.text
+    maps.forget()
     return device
 
 
@@ -132,7 +75,7 @@ def test_a_device_that_is_not_there_is_said_to_be_so(visit: Visit) -> None:
     page = visit.go("#/devices/2147483647")
 
     expect(page.get_by_role("alert")).to_contain_text("there is no device 2147483647")
-    visit.errors.clear()  # the browser logs the 404
+    visit.forgive(404)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -67,7 +67,7 @@ class DevicePage {
       h('h3', {}, strings.archive),
       this.archive(),
     )
-    await this.draw()
+    await attempt(() => this.draw()) // a chart that fails, or is overtaken by a click, leaves the page as it is
   }
 
   table() {
