@@ -101,3 +101,37 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, device: dict[str, Any], 
     expect(page.locator(".plot[role=img]")).to_have_count(1)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def send(caller: Caller, device: dict[str, Any], age: timedelta, value: float) -> None:
+    time = datetime.now(UTC).replace(microsecond=0) - age
+    reading = {"recorded_at": f"{time:%Y-%m-%dT%H:%M:%SZ}", "sensors": [{"id": 55, "value": value}]}
+    assert caller.post(f"/v0/devices/{device['id']}/readings", {"data": [reading]}).status_code == 200
+
+
+def test_a_devices_page_follows_what_it_sends_late_readings_too(
+    visit: Visit, device: dict[str, Any], user: Caller
+) -> None:
+    with visit.page.expect_request("**/v0/stream?*"):
+        page = visit.go(f"#/devices/{device['id']}")
+    expect(page.locator("figure .note")).to_contain_text("145 readings")  # a day of them
+
+    send(user, device, timedelta(hours=3, minutes=3), 77)
+    expect(page.locator("figure .note")).to_contain_text("146 readings")
+    expect(page.locator("td.value")).to_contain_text("20 ")
+    send(user, device, -timedelta(minutes=2), 33.5)
+    expect(page.locator("td.value")).to_contain_text("33.5 ")
+    expect(page.locator("td [aria-label=rising]")).to_be_visible()
+
+
+def test_the_page_of_a_private_device_follows_it_for_its_owner(visit: Visit, user: Caller) -> None:
+    device = user.register_device(name="Bedroom", is_private=True)
+    send(user, device, timedelta(minutes=2), 20)
+    page = visit.sign_in(user)
+    with page.expect_response("**/v0/stream?*") as listening:
+        page.goto(f"{visit.address}/explore#/devices/{device['id']}")
+    assert listening.value.status == 200
+
+    send(user, device, timedelta(minutes=1), 21.5)
+
+    expect(page.locator("td.value")).to_contain_text("21.5 ")

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 MOST_LISTENERS = 2000  # of one process
 _LOOK_EVERY_S = 1.0  # also without a bell: Redis may be away, and who commits may die before they ring
 _GATHER_S = 0.05  # between two looks: what is committed meanwhile shares one
+_HEAR_S = 5  # one look at Redis
 _HEARTBEAT_S = 15.0
 _STALLED_S = 60.0
 _RETRY_S = 1.0
@@ -203,9 +204,11 @@ class Hub:
         last = "$"
         while True:
             try:
-                async with Redis.from_url(self._redis_url, socket_connect_timeout=2) as redis:
+                async with Redis.from_url(
+                    self._redis_url, socket_connect_timeout=2, socket_timeout=2 * _HEAR_S
+                ) as redis:
                     while True:
-                        heard: Any = await redis.xread({STREAM: last}, block=5000)
+                        heard: Any = await redis.xread({STREAM: last}, block=_HEAR_S * 1000)
                         for _, entries in heard:
                             last = entries[-1][0]
                             self._rung.set()

@@ -7,6 +7,7 @@ import { deviceLinks, owns } from './device_frame.js'
 import { attempt, copy, fill, h } from './dom.js'
 import { exportDevice } from './exports.js'
 import { DAY, HOUR, age, cell, iso, number } from './format.js'
+import { follow } from './live.js'
 import { user } from './session.js'
 import { strings } from './strings.js'
 
@@ -14,6 +15,7 @@ const LENGTHS = { '6h': 6 * HOUR, '1d': DAY, '1w': 7 * DAY, '1M': 30 * DAY, '1y'
 const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone
 const FEW = 3 // charts shown when nobody has chosen
 
+const sending = (device) => device.data.sensors.filter((sensor) => sensor.last_reading_at)
 const numbers = (text) => (text ?? '').split(',').map(Number).filter((id) => Number.isInteger(id) && id > 0)
 
 /** Shows a device in the panel; returns what ends it. */
@@ -21,6 +23,7 @@ export async function show(panel, { device: id }) {
   const device = await get(`devices/${id}`)
   const page = new DevicePage(panel, device)
   await page.show()
+  page.unfollow = follow(page)
   return page
 }
 
@@ -29,10 +32,11 @@ class DevicePage {
     this.panel = panel
     this.device = device
     this.place = device.location
-    this.sensors = device.data.sensors.filter((sensor) => sensor.last_reading_at)
+    this.sensors = sending(device)
+    this.rows = new Map() // of the table, by sensor
     const { view } = read()
     this.chosen = new Set(numbers(view.get('sensors')))
-    if (!this.chosen.size) this.sensors.slice(0, FEW).forEach((sensor) => this.chosen.add(sensor.id))
+    if (!this.chosen.size) this.choose()
     this.others = numbers(view.get('with'))
     this.zone = view.get('tz') ?? HERE
     this.band = view.get('band') !== '0'
@@ -82,19 +86,40 @@ class DevicePage {
           attempt(() => this.draw())
         },
       })
-      const trend = sensor.prev_value === null ? 0 : Math.sign(sensor.value - sensor.prev_value)
-      const [arrow, word] = [['↘', strings.falling], ['→', strings.steady], ['↗', strings.rising]][trend + 1]
-      return h(
-        'tr',
-        {},
-        h('td', {}, chosen),
-        h('th', { scope: 'row' }, sensor.name),
-        h('td', { class: 'value' }, `${number(sensor.value)} ${sensor.unit ?? ''}`),
-        h('td', {}, h('span', { title: word, 'aria-label': word }, arrow)),
-        h('td', {}, h('time', { datetime: sensor.last_reading_at }, age(sensor.last_reading_at))),
-      )
+      const row = h('tr', {}, h('td', {}, chosen), h('th', { scope: 'row' }, sensor.name), ...this.latest(sensor))
+      this.rows.set(sensor.id, row)
+      return row
     })
-    return h('table', {}, h('thead', {}, h('tr', {}, ...head.map((text) => h('th', { scope: 'col' }, text)))), h('tbody', {}, ...rows))
+    return h('table', { 'aria-live': 'off' }, h('thead', {}, h('tr', {}, ...head.map((text) => h('th', { scope: 'col' }, text)))), h('tbody', {}, ...rows))
+  }
+
+  /** The cells that change when a sensor has sent something. */
+  latest(sensor) {
+    const trend = sensor.prev_value === null ? 0 : Math.sign(sensor.value - sensor.prev_value)
+    const [arrow, word] = [['↘', strings.falling], ['→', strings.steady], ['↗', strings.rising]][trend + 1]
+    return [
+      h('td', { class: 'value' }, `${number(sensor.value)} ${sensor.unit ?? ''}`),
+      h('td', {}, h('span', { title: word, 'aria-label': word }, arrow)),
+      h('td', {}, h('time', { datetime: sensor.last_reading_at }, age(sensor.last_reading_at))),
+    ]
+  }
+
+  /** Shows a sensor's latest value anew. */
+  renew(sensor) {
+    const row = this.rows.get(sensor.id)
+    row.replaceChildren(...[...row.children].slice(0, 2), ...this.latest(sensor))
+  }
+
+  /** Shows the device as it is by now. */
+  async reload() {
+    this.device = await get(`devices/${this.device.id}`)
+    this.sensors = sending(this.device)
+    if (!this.chosen.size) this.choose()
+    await this.show()
+  }
+
+  choose() {
+    this.sensors.slice(0, FEW).forEach((sensor) => this.chosen.add(sensor.id))
   }
 
   controls() {
@@ -213,6 +238,7 @@ class DevicePage {
   }
 
   end() {
+    this.unfollow()
     window.removeEventListener('resize', this.resized)
     this.charts.forEach((chart) => chart.destroy())
   }
