@@ -26,6 +26,7 @@ class Config:
     redis_url: str = field(repr=False)
     secret_key: str = field(repr=False)
     pool_size: int
+    database_read_url: str = field(default="", repr=False)  # "": the primary answers everything
     public_url: str = _PUBLIC_URL
     mail_url: str = field(default="", repr=False)
     mail_from: str = _MAIL_FROM
@@ -54,6 +55,7 @@ class Config:
             redis_url=env.str("REDIS_URL"),
             secret_key=secret_key,
             pool_size=env.int("DATABASE_POOL_SIZE", 10),
+            database_read_url=env.str("DATABASE_READ_URL", ""),
             public_url=env.str("PUBLIC_URL", _PUBLIC_URL).rstrip("/"),
             mail_url=_mail_url(env.str("MAIL_URL", "")),
             mail_from=env.str("MAIL_FROM", _MAIL_FROM),

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import psycopg
 from flask import Flask, Response, request
 from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -65,7 +64,8 @@ from app.oauth import routes as oauth_routes
 from app.oauth import server as oauth_server
 from app.openapi import INFO, Conventions
 from ingestor.bell import Bell
-from sql import open_pool
+from sql import AWAY, open_pool
+from sql.replicas import Replicas
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +146,13 @@ def create_app(config: Config | None = None) -> Flask:
     pool = open_pool(config.database_url, max_size=config.pool_size)
     app.extensions["config"] = config
     app.extensions["database_pool"] = pool
+    app.extensions["replicas"] = replicas = Replicas(pool, config.database_read_url, max_size=config.pool_size)
     atexit.register(pool.close)
+    atexit.register(replicas.close)
     app.extensions["queue"] = open_queue(config.redis_url)
     app.extensions["bell"] = Bell(config.redis_url)
     app.extensions["streams"] = Hub(pool, config.redis_url)
-    for error in (PoolTimeout, psycopg.OperationalError):
+    for error in (PoolTimeout, *AWAY):
         app.register_error_handler(error, _database_away)
     app.register_error_handler(Exception, _unexpected)
     compression.init_app(app)

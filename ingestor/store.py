@@ -18,7 +18,7 @@ from ingestor.known import EARLIEST, Known
 from ingestor.payload import Flaw, Reason, parse_topic
 from ingestor.receipts import receipt_message
 from ingestor.writer import Writer
-from sql import DictConnection, connect
+from sql import AWAY, DictConnection, connect
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Store:
                 receipts = self._put(messages)
                 self.away_since = None
                 return receipts
-            except psycopg.OperationalError as error:  # away, restarting, full, or a deadlock
+            except AWAY as error:  # away, restarting, full, a standby by now, or a deadlock
                 hung = time.monotonic() - tried_at >= self._patience_s
                 self.away_since = self.away_since or time.monotonic()
                 log.warning("database away", extra={"error": str(error).strip(), "next_try_s": wait_s})
@@ -88,7 +88,7 @@ class Store:
             with _deadline(conn, self._patience_s):
                 batch = read_messages(conn, messages, self._known, datetime.now(UTC))
                 written = self._writer.write(conn, batch)
-        except psycopg.OperationalError:
+        except AWAY:
             raise
         except Exception as error:
             # The database refuses something, or the fault is ours: either way the other messages must not wait.

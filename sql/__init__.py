@@ -4,6 +4,7 @@ Imports nothing of ours. A name stands for one statement with declared parameter
 docstring.
 """
 
+import select
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -13,17 +14,20 @@ import aiosql
 import psycopg
 from aiosql.adapters.pyformat import PyFormatAdapter
 from psycopg import Connection, Cursor
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
 
 from sql import arrays
 
-__all__ = ["DictConnection", "Pool", "Row", "connect", "open_pool", "queries"]
+__all__ = ["AWAY", "DictConnection", "Pool", "Row", "connect", "conninfo", "open_pool", "queries"]
 
 DictConnection = Connection[DictRow]
 Pool = ConnectionPool[DictConnection]
 Row = dict[str, Any]
+
+# What is raised where there is no server that takes writes: it is away, or has become a standby.
+AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
@@ -47,45 +51,73 @@ queries: Any = aiosql.from_path(Path(str(files(__name__))), _Adapter, kwargs_onl
 
 
 def connect(database_url: str, patience_s: float | None = None) -> DictConnection:
-    """Open one connection in UTC. Raises psycopg.OperationalError after 5 seconds without an answer.
+    """Open one connection in UTC to the server that takes writes. Raises psycopg.OperationalError where there is none.
 
     `patience_s`: the server ends by itself a statement that takes longer, and a transaction whose client is silent for
     so long; the embedded database, which has no such settings, ignores it.
     """
-    conn = psycopg.connect(_in_utc(database_url, patience_s), **_CONNECTION)
+    conn = psycopg.connect(conninfo(database_url, patience_s), **_CONNECTION)
     arrays.register(conn)
     return conn
 
 
-def open_pool(database_url: str, *, max_size: int, timeout: float = 5.0) -> ConnectionPool[DictConnection]:
+def open_pool(
+    database_url: str, *, max_size: int, timeout: float = 5.0, writable: bool = True
+) -> ConnectionPool[DictConnection]:
     """Open a pool of connections in UTC, at most `max_size`; a caller waits `timeout` seconds for a free one.
 
-    Open it after a fork, never before: a child must not share its parent's sockets.
+    Open it after a fork, never before: a child must not share its parent's sockets. `writable=False` takes a standby
+    too. When the server goes, and when another takes its place, callers get none of the connections that broke.
     """
-    return ConnectionPool(
-        _in_utc(database_url),
+
+    def check(conn: DictConnection) -> None:
+        try:
+            _check_open(conn)
+        except psycopg.OperationalError:
+            pool.drain()  # the others were to the same server; the pool would find them out one by one, seconds apart
+            raise
+
+    pool = ConnectionPool(
+        conninfo(database_url, writable=writable),
         connection_class=DictConnection,
         kwargs=dict(_CONNECTION),
         min_size=1,
         max_size=max_size,
         timeout=timeout,
+        # For how long the pool tries by itself, ever more rarely; afterwards it tries when somebody asks.
+        reconnect_timeout=5.0,
         configure=arrays.register,
+        check=check,
         open=True,
     )
+    return pool
 
 
-def _in_utc(database_url: str, patience_s: float | None = None) -> str:
+def conninfo(database_url: str, patience_s: float | None = None, *, writable: bool = True) -> str:
+    """Return what libpq is told: UTC, and of several hosts the one that takes writes, unless the address says else."""
     options = "-c timezone=UTC"
     if patience_s is not None:
         limit_ms = int(patience_s * 1000)
         options += f" -c statement_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
-    return make_conninfo(
-        database_url,
-        options=options,
-        connect_timeout=5,
+    given = conninfo_to_dict(database_url)
+    several = "," in str(given.get("host", ""))
+    defaults: dict[str, Any] = {
+        "options": options,
+        "connect_timeout": 2 if several else 5,  # for each host: one that is gone must not use up the caller's time
         # A peer that has vanished without a word is noticed within half a minute.
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=4,
-        tcp_user_timeout=30_000,
-    )
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+        "tcp_user_timeout": 30_000,
+    }
+    if writable:
+        defaults["target_session_attrs"] = given.get("target_session_attrs", "read-write")
+    return make_conninfo(database_url, **defaults)
+
+
+def _check_open(conn: DictConnection) -> None:
+    """Raise psycopg.OperationalError for an idle connection that has ended; only where something came it asks."""
+    arrived = select.poll()
+    arrived.register(conn.fileno(), select.POLLIN)
+    if arrived.poll(0):
+        conn.execute("SELECT 1")

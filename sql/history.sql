@@ -1,11 +1,12 @@
 -- What history is answered from. Each segment of a range is one of the four `segment_` queries: a row of arrays for each
 -- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order.
 
--- name: history_state(device_id, first_day, last_day)^
--- Who may read a device; the moment from which on writes are not in the answer; up to where aggregates are complete, and
+-- name: history_state(device_id, first_day, last_day, as_of)^
+-- Who may read a device; the moment from which on writes may be missing in the answer, which a replica does not know by
+-- itself (`as_of`, null on the primary); up to where aggregates are complete, and
 -- which days of them are not; the versions of the data.
 SELECT
-    statement_timestamp() AS complete_as_of,
+    coalesce(:as_of::timestamptz, statement_timestamp()) AS complete_as_of,
     h.horizon,
     h.refreshed_until,
     d.id,

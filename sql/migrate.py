@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import psycopg
 
+from sql import conninfo
+
 _LOCK_KEY = 0x616C6D616E6163  # "almanac"
 _JOURNAL = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -52,7 +54,7 @@ def migrate(database_url: str, migrations: dict[str, str] | None = None, lock_ti
     migrations = available() if migrations is None else migrations
     done: list[str] = []
     deadline = time.monotonic() + lock_timeout_s
-    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as conn:
+    with psycopg.connect(conninfo(database_url), autocommit=True, prepare_threshold=None) as conn:
         while True:
             try:
                 name = _apply_next(conn, migrations, lock_timeout_s)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import distribution
@@ -110,6 +110,23 @@ def base_backup_of(
     _run("pg_basebackup", "-D", directory, "-d", conninfo, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
     _write_settings(directory, settings or {})
     return _started(directory)
+
+
+@contextmanager
+def primary_and_standby() -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """Two servers with Almanac's tables, the second a standby of the first."""
+    with server_directory() as directory, ExitStack() as servers:
+        primary = start_server(directory / "primary")
+        servers.callback(primary.stop)
+        prepare_server(primary)
+        standby = base_backup_of(primary, directory / "standby")
+        servers.callback(standby.stop)
+        yield primary, standby
+
+
+def either(*servers: PostgresServer) -> str:
+    """The address of whichever of the servers takes writes."""
+    return f"postgresql://almanac@{','.join(f'127.0.0.1:{server.port}' for server in servers)}/postgres"
 
 
 def has_timescaledb() -> bool:

@@ -13,12 +13,13 @@ from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.readings import check, grid_of, history_of, state_of, streamed
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
-from app.database import connection, pool
+from app.database import connection, source
 from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
 from app.schemas.base import Done
 from app.schemas.experiments import Experiment, ExperimentChanges, ExperimentHistory, NewExperiment
-from sql import DictConnection, Pool, Row, queries
+from sql import DictConnection, Row, queries
+from sql.replicas import Source
 from sql.selecting import select_ids
 
 blueprint = Blueprint("experiments", __name__, description="Experiments: devices that people look at together")
@@ -132,20 +133,22 @@ def readings(query: dict[str, Any], experiment_id: int) -> Response:
     for question in questions[:1]:  # they differ in the device alone
         check(question)
         grid_of(question)
-    answered = streamed(_histories(pool(), experiment_id, questions, query))
+    answered = streamed(_histories(source(), experiment_id, questions, query))
     answered.headers["Cache-Control"] = "private, no-cache"
     return answered
 
 
-def _histories(pool: Pool, experiment_id: int, questions: Iterable[Question], query: dict[str, Any]) -> Iterator[bytes]:
+def _histories(
+    source: Source, experiment_id: int, questions: Iterable[Question], query: dict[str, Any]
+) -> Iterator[bytes]:
     yield b'{"experiment_id":%d,"devices":[' % experiment_id
     comma = b""
     for question in questions:
-        with pool.connection() as conn:
-            state = state_of(conn, question)
+        with source.pool.connection() as conn:
+            state = state_of(conn, question, source.complete_as_of)
             if state is None:  # purged just now
                 continue
-            body = history_of(pool, conn, question, query, state)
+            body = history_of(source.pool, conn, question, query, state)
         yield comma
         yield from body
         comma = b","

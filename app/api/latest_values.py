@@ -7,7 +7,7 @@ from flask_smorest import Blueprint
 
 from app.api.respond import to_json
 from app.auth import current_user
-from app.database import connection
+from app.database import source
 from app.errors import not_found
 from app.policy import viewer
 from app.schemas.readings import LatestValues
@@ -30,7 +30,7 @@ def latest(measurement_id: int) -> Response:
     know. With `Accept: application/geo+json` the answer is a GeoJSON FeatureCollection (RFC 7946), with a null geometry
     for what has no place.
     """
-    with connection() as conn:
+    with source().pool.connection() as conn:
         found = queries.measurements_by_ids(conn, ids=[measurement_id])
         if not found:
             not_found("measurement", measurement_id)

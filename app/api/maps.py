@@ -15,7 +15,7 @@ from app.api.devices_query import Box, BoxField
 from app.api.respond import to_json
 from app.auth import current_user
 from app.compression import accepts_gzip, gzip
-from app.database import connection
+from app.database import source
 from app.policy import Viewer, viewer
 from app.schemas.base import Request
 from app.schemas.maps import FeatureCollection, MapDevice
@@ -120,7 +120,7 @@ def forget() -> None:
 
 
 def _world_map(who: Viewer) -> bytes:
-    with connection() as conn:
+    with source().pool.connection() as conn:
         rows = queries.world_map(conn, **who)
     now = datetime.now(UTC)
     return to_json([map_device_json(row, now) for row in rows])
@@ -128,7 +128,7 @@ def _world_map(who: Viewer) -> bytes:
 
 def _geojson(query: dict[str, Any], who: Viewer) -> bytes:
     box, now = query["bbox"] or _EVERYWHERE, datetime.now(UTC)
-    with connection() as conn:
+    with source().pool.connection() as conn:
         points = queries.map_points(
             conn,
             **box._asdict(),

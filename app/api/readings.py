@@ -13,7 +13,7 @@ from flask_smorest import Blueprint
 from app.api.history_body import Component, columns_of, history_body, local_times
 from app.api.history_query import LONGEST_QUANTILE_RANGE, HistoryQuery, Question
 from app.api.respond import answer
-from app.database import connection, pool
+from app.database import source
 from app.errors import invalid, not_found
 from app.history.fill import TooManyBucketsError, grid
 from app.history.rollup import EPOCH, MICROSECOND
@@ -45,8 +45,9 @@ def history(query: dict[str, Any], device_id: int) -> Response:
     holds every reading whose write was confirmed before `complete_as_of`, however late it came.
     """
     question = Question.of(device_id, query, datetime.now(UTC))
-    with connection() as conn:
-        state = state_of(conn, question)
+    pool, as_of = source()
+    with pool.connection() as conn:
+        state = state_of(conn, question, as_of)
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)
@@ -54,15 +55,15 @@ def history(query: dict[str, Any], device_id: int) -> Response:
         etag = _etag(question, state)
         if request.if_none_match.contains_weak(etag):
             return _cacheable(Response(status=304), etag, state)
-        body = history_of(pool(), conn, question, query, state)
+        body = history_of(pool, conn, question, query, state)
     return _cacheable(streamed(body), etag, state)
 
 
-def state_of(conn: DictConnection, question: Question) -> Row | None:
-    """Return how a device's data stand for a question, with what decides who may read them."""
+def state_of(conn: DictConnection, question: Question, as_of: datetime | None) -> Row | None:
+    """Return how a device's data stand for a question, with what decides who may read them; `as_of` is the source's."""
     first_day, last_day = from_us(question.start_us).date(), from_us(question.end_us).date()
     state: Row | None = queries.history_state(
-        conn, device_id=question.device_id, first_day=first_day, last_day=last_day
+        conn, device_id=question.device_id, first_day=first_day, last_day=last_day, as_of=as_of
     )
     return state
 
@@ -90,8 +91,9 @@ def history_of(
 @blueprint.alt_response(404, description="there is no such device")
 def summary(device_id: int) -> Response:
     """Say how many readings each component has, and from when to when; exact for late readings too."""
-    with connection() as conn:
-        state = queries.history_state(conn, device_id=device_id, first_day=date.min, last_day=date.max)
+    pool, as_of = source()
+    with pool.connection() as conn:
+        state = queries.history_state(conn, device_id=device_id, first_day=date.min, last_day=date.max, as_of=as_of)
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, NamedTuple
 
@@ -11,6 +12,9 @@ from app.exports.columns import Component, Device, chosen, wide_columns
 from app.exports.metadata import metadata
 from app.exports.question import Question
 from sql import Pool, Row, queries
+from sql.replicas import Replicas
+
+_REPLICA_PATIENCE_S = 30.0  # a file takes its time anyway
 
 
 class NothingError(Exception):
@@ -48,15 +52,16 @@ def make(
     if not components:
         raise NothingError("none of these devices has a component that was asked for")
     columns = wide_columns(components, question)
-    built = build(
-        pool,
-        question,
-        [Device(device["id"], device["name"]) for device in devices],
-        components,
-        columns,
-        file,
-        progress,
-    )
+    with closing(Replicas(pool, config.database_read_url, max_size=1)) as replicas:
+        built = build(
+            replicas.source(patience_s=_REPLICA_PATIENCE_S).pool,
+            question,
+            [Device(device["id"], device["name"]) for device in devices],
+            components,
+            columns,
+            file,
+            progress,
+        )
     with pool.connection() as conn:
         ids = sorted(set().union(*built.calibration_ids.values()))
         calibrations = {row["id"]: row for row in queries.calibrations_by_ids(conn, ids=ids)}

@@ -124,7 +124,11 @@ def _buckets(
             end_us = int(rollup.edges(start_us + length_us, start_us + length_us)[0])
         with pool.connection() as conn:
             state = queries.history_state(
-                conn, device_id=device_id, first_day=from_us(start_us).date(), last_day=from_us(end_us).date()
+                conn,
+                device_id=device_id,
+                first_day=from_us(start_us).date(),
+                last_day=from_us(end_us).date(),
+                as_of=None,
             )
         refreshed_us, dirty_days = to_us(state["refreshed_until"]), frozenset(state["dirty_days"].tolist())
         parts: list[Part] = []

@@ -106,6 +106,7 @@ class Fleet:
         for client in self._clients.values():
             client.disconnect()
             client.loop_stop()
+        self._clients.clear()  # so that each ends now and closes its sockets, not in whatever order the collector takes
 
     def stored(self, conn: DictConnection) -> dict[Key, float]:
         """Return what is in the table, which holds a key at most once."""
