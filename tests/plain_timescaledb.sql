@@ -2,19 +2,26 @@
 -- each aggregate becomes a plain view, which is always right; policies do nothing. tests/postgres_servers.py uses it.
 
 CREATE SCHEMA timescaledb_information;
-CREATE VIEW timescaledb_information.chunks AS
-SELECT
-    NULL::name AS hypertable_schema, NULL::name AS hypertable_name, NULL::name AS chunk_schema, NULL::name AS chunk_name,
-    NULL::timestamptz AS range_start, NULL::timestamptz AS range_end, NULL::boolean AS is_compressed
-WHERE false;
-CREATE VIEW timescaledb_information.continuous_aggregates AS
-SELECT
-    NULL::name AS view_name,
-    NULL::name AS materialization_hypertable_schema, NULL::name AS materialization_hypertable_name
-WHERE false;
-CREATE VIEW timescaledb_information.jobs AS
-SELECT NULL::integer AS job_id, NULL::name AS proc_name, NULL::name AS hypertable_name
-WHERE false;
+CREATE TABLE timescaledb_information.chunks (
+    hypertable_schema name, hypertable_name name, chunk_schema name, chunk_name name,
+    range_start timestamptz, range_end timestamptz, is_compressed boolean
+);
+CREATE TABLE timescaledb_information.continuous_aggregates (
+    hypertable_schema name, hypertable_name name, view_schema name, view_name name,
+    materialization_hypertable_schema name, materialization_hypertable_name name
+);
+CREATE TABLE timescaledb_information.jobs (
+    job_id integer, application_name name, schedule_interval interval, proc_schema name, proc_name name,
+    scheduled boolean, config jsonb, next_start timestamptz, hypertable_schema name, hypertable_name name
+);
+CREATE TABLE timescaledb_information.job_stats (
+    hypertable_schema name, hypertable_name name, job_id integer, last_run_started_at timestamptz,
+    last_successful_finish timestamptz, last_run_status text, job_status text, last_run_duration interval,
+    next_start timestamptz, total_runs bigint, total_successes bigint, total_failures bigint
+);
+CREATE TABLE timescaledb_information.job_errors (
+    job_id integer, proc_schema text, proc_name text, finish_time timestamptz, sqlerrcode text, err_message text
+);
 
 CREATE FUNCTION by_range(name, interval) RETURNS text LANGUAGE sql RETURN $1;
 CREATE FUNCTION create_hypertable(regclass, text, create_default_indexes boolean) RETURNS void LANGUAGE sql
