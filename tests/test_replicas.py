@@ -124,7 +124,7 @@ def test_what_is_made_private_is_private_at_once_on_the_replicas_maps(
     assert shown()
     assert user.patch(f"/v0/devices/{device['id']}", {"is_private": True}).status_code == 200
     assert not shown()
-    assert asked_of(servers[1], "AS longitudes")
+    assert asked_of(servers[1], "percentile_disc")
 
 
 @pytest.mark.usefixtures("paused")
