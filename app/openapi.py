@@ -55,6 +55,7 @@ _PATH_PARAMETERS = {
     "id_or_username": ("the user's id or username", "ada"),
     "job": ("the job's name, as their list has it", "exports.purge"),
     "measurement_id": ("the measurement's id", 1),
+    "rollout_id": ("the roll-out's id", 1),
     "recalibration_id": ("the redo's id", 1),
     "quarantine_id": ("the id of what is in quarantine", 1),
     "sensor_id": ("the sensor's id", 55),

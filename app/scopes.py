@@ -28,6 +28,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "calibrations.of_sensor": (_OPEN, None),
     "calibrations.preview": ("devices:read", "devices:read"),
     "components": ("devices:read", "devices:write"),
+    "config_rollouts": ("devices:read", "devices:write"),
     "device_configs": ("devices:read", "devices:write"),
     "device_errors": ("devices:read", "devices:write"),
     "device_health": ("devices:read", "devices:write"),

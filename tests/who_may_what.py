@@ -47,6 +47,11 @@ PUT    /v0/applications/{application_id}       -            401   404   200     
 DELETE /v0/applications/{application_id}       -            401   404   200        404   200      401     401   403
 POST   /v0/applications/{application_id}/secret  -          401   404   200        404   200      401     401   403
 
+GET    /v0/config_rollouts                     -            401   200   200        200   200      401     401   403
+POST   /v0/config_rollouts                     -            401   422   201        422   422      401     401   403
+GET    /v0/config_rollouts/{rollout_id}        -            401   404   200        404   200      401     401   403
+PATCH  /v0/config_rollouts/{rollout_id}        -            401   404   200        404   200      401     401   403
+
 GET    /v0/devices                             -            200   200   200        200   200      401     401   403
 POST   /v0/devices                             -            401   201   201        201   201      401     401   403
 GET    /v0/devices/archived                    -            401   200   200        200   200      401     401   403
@@ -412,6 +417,16 @@ def _quarantine_id(world: World) -> int:
     return int(row["id"])
 
 
+def _rollout_id(world: World) -> int:
+    which = {"experiment_id": None, "user_id": world.owner_id}
+    made = queries.insert_config_rollout(
+        world.conn, owner_id=world.owner_id, **which, config=Jsonb({"publish_interval": 60}), percent=10
+    )
+    config = Jsonb({"publish_interval": 60, "components": {}, "settings": {}})
+    queries.insert_config_rollout_devices(world.conn, rollout_id=made, device_ids=[world.device_id], configs=[config])
+    return int(made)
+
+
 def _device_error_id(world: World) -> int:
     error = {"device_ids": [world.device_id], "components": ["t"], "codes": ["E42"], "messages": [None]}
     queries.store_device_errors(world.conn, **error, times=[datetime.now(UTC)])
@@ -481,6 +496,7 @@ PATHS: dict[str, Callable[[World], object]] = {
         world.conn, device_id=world.device_id, filename=None, content=b"", size=0, dry_run=True
     ),
     "recalibration_id": _recalibration_id,
+    "rollout_id": _rollout_id,
     "sensor_id": _sensor_id,
     "session_id": lambda world: world.session(world.owner_id)["refresh_token"].partition(".")[0],
     "tag": _tag_id,
@@ -492,6 +508,7 @@ PATHS: dict[str, Callable[[World], object]] = {
 
 BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/applications": lambda world: {"name": "map", "scopes": ["account"]},
+    "POST /v0/config_rollouts": lambda world: {"config": {"publish_interval": 60}, "percent": 10},
     "POST /v0/devices": lambda world: {"name": "Balcony"},
     "POST /v0/devices/transfer": lambda world: {"transfer_token": _offer(world)},
     "POST /v0/experiments": lambda world: {"name": "Traffic"},

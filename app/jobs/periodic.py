@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
     "archives.watch": timedelta(minutes=5),
+    "config_rollouts.watch": timedelta(minutes=1),
     "exports.purge": timedelta(hours=1),
     "exports.watch": timedelta(minutes=1),
     "onboarding.adopt_overtaken": timedelta(minutes=1),
