@@ -23,6 +23,8 @@ _PLAIN = (
     "precise_location",
     "notify_low_battery",
     "notify_stopped_publishing",
+    "notify_faulty_sensors",
+    "notify_errors",
     "mac_address",
     "hardware_name_override",
     "hardware_type_override",

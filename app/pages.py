@@ -1,12 +1,15 @@
-"""Pages for people: the explorer, and what the link of a mail opens to choose another password."""
+"""Pages for people: the explorer, and what the links of mails open."""
 
 from flask import Blueprint, Response, current_app, render_template, request, session
 
 from app.accounts import FieldError
+from app.alerts import MOST_IN_A_MAIL, digest_of, sentence
 from app.api.password_resets import find_reset, reset_password
 from app.config import Config
+from app.database import connection
 from app.headers import page_policy
 from app.schemas.accounts import NewPassword
+from sql import queries
 
 blueprint = Blueprint("pages", __name__)
 
@@ -40,6 +43,27 @@ def password_reset(token: str) -> Response:
     if user is None:
         return _page("password_reset/useless.html", 404)
     return _page("password_reset/form.html", 422 if problem else 200, user=user, problem=problem)
+
+
+@blueprint.route("/ui/notifications/off/<signature>", methods=["GET", "POST"])
+def notifications_off(signature: str) -> Response:
+    """Ask whether to stop what a mail told of, and stop it: a mail program's one click is the POST (RFC 8058).
+
+    Whoever has the link may: it needs no other proof.
+    """
+    digest_id = digest_of(current_app.extensions["config"].secret_key, signature)
+    with connection() as conn:
+        items = queries.digest_items(conn, id=digest_id)
+        if items and request.method == "POST":
+            queries.switch_off(conn, digest_id=digest_id)
+    return _page(
+        "notifications/off.html",
+        200 if items else 404,
+        done=bool(items) and request.method == "POST",
+        items=[sentence(item) for item in items[:MOST_IN_A_MAIL]],
+        more=max(0, len(items) - MOST_IN_A_MAIL),
+        devices=len({item["device_id"] for item in items}),
+    )
 
 
 def _problem(token: str, password: str) -> str:

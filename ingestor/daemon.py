@@ -14,6 +14,8 @@ from ingestor.subscriber import Subscriber
 
 log = logging.getLogger("ingestor")
 
+_NOTE_EVERY_S = 10.0
+
 
 def run(settings: Settings, stopping: Event | None = None, *, retire: bool = False) -> None:
     """Run until SIGTERM or SIGINT, or until `stopping` is set; then finish the batch, acknowledge it, and leave.
@@ -41,8 +43,12 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
             settings.metrics_host, settings.metrics_port, lambda: subscriber.is_connected, lambda: store.away_since
         )
 
+    noted_at = float("-inf")
     subscriber.start()
     while not (stopping.is_set() or (retire and subscriber.is_drained)):
+        if subscriber.is_connected and not retire and time.monotonic() - noted_at > _NOTE_EVERY_S:
+            store.note_receiver(settings.client_id)
+            noted_at = time.monotonic()
         deliveries = subscriber.take(settings.batch_messages, settings.batch_seconds)
         if not deliveries:
             continue
@@ -57,5 +63,7 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
     # What has arrived and is not acknowledged comes again, but for QoS 0, which another broker than ours may deliver.
     while rest := subscriber.take(settings.batch_messages, seconds=0):
         store.put([delivery.message for delivery in rest])
+    if retire and not stopping.is_set():
+        store.forget_receiver(settings.client_id)
     store.close()
     log.info("stopped")

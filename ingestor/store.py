@@ -18,7 +18,7 @@ from ingestor.known import EARLIEST, Known
 from ingestor.payload import Flaw, Reason, parse_topic
 from ingestor.receipts import receipt_message
 from ingestor.writer import Writer
-from sql import AWAY, DictConnection, connect
+from sql import AWAY, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +74,32 @@ class Store:
             receipts += told
         return receipts
 
+    def note_receiver(self, name: str) -> None:
+        """Say that this ingestor can receive; while the database is away it cannot."""
+        try:
+            with _deadline(self._connected(), self._patience_s):
+                queries.note_receiver(self._connected(), name=name)
+        except AWAY:
+            self.close()
+
+    def forget_receiver(self, name: str) -> None:
+        """Say that nobody need wait for this ingestor any more."""
+        with suppress(*AWAY):
+            queries.delete_receiver(self._connected(), name=name)
+
     def close(self) -> None:
         """Leave the database."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _put(self, messages: Sequence[Message]) -> Receipts:
+    def _connected(self) -> DictConnection:
         if self._connection is None:
             self._connection = connect(self._database_url, patience_s=self._patience_s)
-        conn, started = self._connection, time.monotonic()
+        return self._connection
+
+    def _put(self, messages: Sequence[Message]) -> Receipts:
+        conn, started = self._connected(), time.monotonic()
         try:
             with _deadline(conn, self._patience_s):
                 batch = read_messages(conn, messages, self._known, datetime.now(UTC))

@@ -8,7 +8,7 @@ INSERT INTO devices (owner_id, kit_id, name) VALUES (:owner_id, :kit_id, :name) 
 -- One device that is not archived, kept from others until the transaction ends.
 SELECT * FROM devices WHERE id = :id AND archived_at IS NULL FOR NO KEY UPDATE;
 
--- name: update_device(id, name, description, exposure, exact_latitude, exact_longitude, blurred_latitude, blurred_longitude, precise_location, geohash, city, country_code, elevation, is_private, is_test, notify_low_battery, notify_stopped_publishing, mac_address, hardware_name_override, hardware_type_override, hardware_version_override, hardware_slug_override, enable_forwarding, forwarding_destination_id)!
+-- name: update_device(id, name, description, exposure, exact_latitude, exact_longitude, blurred_latitude, blurred_longitude, precise_location, geohash, city, country_code, elevation, is_private, is_test, notify_low_battery, notify_stopped_publishing, notify_faulty_sensors, notify_errors, mac_address, hardware_name_override, hardware_type_override, hardware_version_override, hardware_slug_override, enable_forwarding, forwarding_destination_id)!
 -- Describe a device anew; a unique violation names devices_mac_address_key.
 UPDATE devices
 SET
@@ -28,6 +28,8 @@ SET
     is_test = :is_test,
     notify_low_battery = :notify_low_battery,
     notify_stopped_publishing = :notify_stopped_publishing,
+    notify_faulty_sensors = :notify_faulty_sensors,
+    notify_errors = :notify_errors,
     mac_address = :mac_address,
     hardware_name_override = :hardware_name_override,
     hardware_type_override = :hardware_type_override,

@@ -123,6 +123,7 @@ def test_every_writable_field_is_kept(researcher: Caller, tag: str) -> None:
         "precise_location": True,
         "notify_low_battery": True,
         "notify_stopped_publishing": True,
+        "notify_faulty_sensors": True,
         "user_tags": f" {tag.lower()} ,",
         "hardware_name_override": "My kit",
         "hardware_type_override": "DIY",
@@ -145,7 +146,12 @@ def test_every_writable_field_is_kept(researcher: Caller, tag: str) -> None:
         }
         assert device["system_tags"] == ["new", "offline", "outdoor"]
         assert device["user_tags"] == [tag]
-        assert device["notify"] == {"stopped_publishing": True, "low_battery": True}
+        assert device["notify"] == {
+            "stopped_publishing": True,
+            "low_battery": True,
+            "faulty_sensors": True,
+            "errors": False,
+        }
         assert device["data_policy"]["is_private"] is device["data_policy"]["enable_forwarding"] is True
         assert {**device["hardware"], "last_status_message": 0} == {
             "name": "My kit",

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from waiting import wait_for
 
 from ingestor.payload import Kind, parse_topic
 from scripts.supervisor import Child, Service
-from sql import DictConnection
+from sql import DictConnection, queries
 
 RAW = b"{t:2026-01-15T08:30:00Z,55:21.4,56:48}"
 
@@ -125,9 +126,11 @@ def test_an_ingestor_that_is_retired_writes_what_was_kept_for_it_and_gets_nothin
     old.stop()
     publish(broker, device["device_token"], "readings/raw", RAW)
 
+    assert queries.receiving_since(conn, now=datetime.now(UTC) + timedelta(minutes=5)) is None, "it is missed"
     retire(database_url, broker, name)
 
     assert stored(conn, device) == 2
+    assert conn.execute("SELECT 1 FROM receivers WHERE name = %s", [name]).fetchone() is None
     publish(broker, device["device_token"], "readings/raw", RAW.replace(b"08:30", b"08:31"))
     retire(database_url, broker, name)  # a new session of that name: the broker kept nothing
     assert stored(conn, device) == 2

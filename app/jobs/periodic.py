@@ -12,16 +12,16 @@ from datetime import timedelta
 from importlib import import_module
 from threading import Event, Thread
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from app.config import Config
-from sql import connect, queries
+from sql import AWAY, connect, queries
 
 log = logging.getLogger(__name__)
 
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
+    "alerts.check": timedelta(minutes=1),
     "archives.watch": timedelta(minutes=5),
     "config_rollouts.watch": timedelta(minutes=1),
     "exports.purge": timedelta(hours=1),
@@ -31,6 +31,7 @@ PERIODS = {
     "purges.purge_archived": timedelta(hours=1),
     "recalibrate.work": timedelta(minutes=1),
     "uploads.watch": timedelta(minutes=1),
+    "upkeep.purge_alerts": timedelta(hours=24),
     "upkeep.purge_arrivals": timedelta(hours=1),
     "upkeep.purge_device_errors": timedelta(hours=6),
     "upkeep.purge_idempotency_keys": timedelta(hours=6),
@@ -79,5 +80,5 @@ def _beat(database_url: str, name: str, number: int, ended: Event) -> None:
         try:
             with connect(database_url) as conn:
                 queries.keep_job(conn, name=name, run=number, lease_s=LEASE_S)
-        except psycopg.OperationalError:
+        except AWAY:
             log.warning("the database is away: a lease is not renewed", extra={"job": name})

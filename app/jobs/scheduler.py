@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-import psycopg
 from redis import RedisError
 from redis.exceptions import LockError
 from redis.lock import Lock
@@ -22,7 +21,7 @@ from rq.registry import clean_registries
 from rq.scheduler import RQScheduler
 
 from app.jobs.periodic import LEASE_S, PERIODS
-from sql import DictConnection, connect, queries
+from sql import AWAY, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ def schedule(queue: Queue, database_url: str, stopping: Event) -> None:
                     if is_active:
                         scheduler.look()
                     stopping.wait(_LOOK_EVERY_S)
-        except (psycopg.OperationalError, RedisError) as error:
+        except (*AWAY, RedisError) as error:
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _LOOK_EVERY_S})
             stopping.wait(_LOOK_EVERY_S)
     with suppress(LockError, RedisError):

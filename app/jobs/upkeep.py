@@ -14,6 +14,12 @@ def purge_arrivals() -> dict[str, int]:
         return {"rows": queries.delete_old_arrivals(conn, kept_for=_ARRIVALS_KEPT_FOR)}
 
 
+def purge_alerts() -> dict[str, int]:
+    """Drop alerts that ended 90 days ago, and what is remembered of mails as old."""
+    with connect(Config.from_env().database_url) as conn:
+        return {"alerts": queries.delete_old_alerts(conn), "digests": queries.delete_old_digests(conn)}
+
+
 def purge_quarantine() -> dict[str, int]:
     """Drop what has been in quarantine for 90 days."""
     with connect(Config.from_env().database_url) as conn:

@@ -16,11 +16,13 @@ RETRY_AFTER_S = [10, 30, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600]
 _FAILURE_TTL_S = 7 * 24 * 3600  # a failed mail stays in the queue's list of failures
 
 
-def send_later(template: str, to: str, **values: Any) -> None:
+def send_later(template: str, to: str, *, mail_id: str | None = None, **values: Any) -> None:
     """Let a worker send a mail, and try again while the mail server is away; the values must be fit for JSON.
 
-    Call it after the transaction that the mail speaks of has committed. Raises redis.RedisError.
+    `mail_id`: the same one is sent once, however often this is called. With the value `off_url`, where one click ends
+    mails of its kind, mail programs show a button for that. Call it after the transaction that the mail speaks of has
+    committed. Raises redis.RedisError.
     """
-    job_id = f"mail-{uuid4().hex}"
+    job_id = f"mail-{mail_id or uuid4().hex}"
     retry = Retry(max=len(RETRY_AFTER_S), interval=RETRY_AFTER_S)
     enqueue("mail.deliver", template, to, values, job_id=job_id, retry=retry, failure_ttl=_FAILURE_TTL_S)

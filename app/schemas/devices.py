@@ -69,6 +69,8 @@ class DeviceChanges(Request):
     is_private = fields.Boolean(metadata={"description": "whether others see the device and its readings at all"})
     notify_low_battery = fields.Boolean()
     notify_stopped_publishing = fields.Boolean()
+    notify_faulty_sensors = fields.Boolean(metadata={"description": "of sensors that are stuck or out of their range"})
+    notify_errors = fields.Boolean(metadata={"description": "of errors that the device itself reports"})
     user_tags = TagNames(
         allow_none=True, metadata={"description": "names of tags, separated by commas", "example": "air,school"}
     )
@@ -122,6 +124,8 @@ class NewDevice(DeviceChanges):
 class Notify(Schema):
     stopped_publishing = fields.Boolean(required=True)
     low_battery = fields.Boolean(required=True)
+    faulty_sensors = fields.Boolean(required=True)
+    errors = fields.Boolean(required=True)
 
 
 class Postprocessing(Schema):

@@ -30,6 +30,8 @@ def bare_device_json(device: Row, *, own: bool, token: str | None = None) -> Row
         "notify": {
             "stopped_publishing": device["notify_stopped_publishing"],
             "low_battery": device["notify_low_battery"],
+            "faulty_sensors": device["notify_faulty_sensors"],
+            "errors": device["notify_errors"],
         },
         "device_token": token or FILTERED,
         **mac_address,

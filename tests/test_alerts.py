@@ -1,0 +1,324 @@
+"""Alerts: what is wrong with devices, found once, told once, and never because the platform itself was away."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from caller import Caller
+from conftest import RunningIngestor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mail_server import Mailbox, text_of
+from waiting import wait_for
+
+from app.alerts import check_batteries, check_silence
+from app.config import Config
+from app.jobs import alerts as jobs
+from sql import DictConnection
+
+BATTERY, TEMPERATURE = 10, 55
+NOON = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
+Work = Callable[[], None]
+Tell = Callable[[datetime], None]
+
+
+@pytest.fixture(autouse=True)
+def hearing(conn: DictConnection) -> None:
+    """An ingestor that has been receiving all the time."""
+    conn.execute("DELETE FROM receivers")
+    conn.execute("INSERT INTO receivers VALUES ('ingestor', %s, %s)", [NOON - timedelta(days=99), NOON])
+
+
+def hear(conn: DictConnection, now: datetime) -> None:
+    """The ingestor says that it still receives."""
+    conn.execute("UPDATE receivers SET seen_at = %s", [now])
+
+
+def publish(conn: DictConnection, device_id: int, at: datetime, value: float = 1, sensor_id: int = TEMPERATURE) -> None:
+    """What a reading leaves behind, at another time than now."""
+    conn.execute("UPDATE devices SET last_reading_at = %s, last_received_at = %s WHERE id = %s", [at, at, device_id])
+    conn.execute(
+        """
+        INSERT INTO components (device_id, sensor_id, key, latest_time, latest_value) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (device_id, sensor_id) DO UPDATE
+        SET latest_time = excluded.latest_time, latest_value = excluded.latest_value
+        """,
+        [device_id, sensor_id, f"s{sensor_id}", at, value],
+    )
+
+
+def watched(user: Caller, **fields: Any) -> int:
+    """A device whose owner wants to be told of everything."""
+    switches = ("stopped_publishing", "low_battery", "faulty_sensors", "errors")
+    device = user.register_device(**fields)
+    answer = user.patch(f"/v0/devices/{device['id']}", {f"notify_{name}": True for name in switches})
+    assert answer.status_code == 200, answer.text
+    return int(device["id"])
+
+
+def opened(conn: DictConnection, device_id: int) -> list[dict[str, Any]]:
+    return conn.execute("SELECT * FROM alerts WHERE device_id = %s ORDER BY id", [device_id]).fetchall()
+
+
+@pytest.fixture
+def tell(config: Config, conn: DictConnection, work: Work) -> Tell:
+    """A run of the job at a moment; `work` then sends its mails."""
+
+    def tell(now: datetime) -> None:
+        check_silence(conn, now)
+        check_batteries(conn, now)
+        jobs.mail(conn, config, now)
+
+    return tell
+
+
+def mails_to(mailbox: Mailbox, user: Caller) -> list[str]:
+    return [str(message["Subject"]) for message in mailbox.messages if message["To"] == user.user["email"]]
+
+
+def test_a_device_that_is_silent_for_a_week_causes_one_mail_and_one_when_it_is_back(
+    user: Caller, conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    device_id = watched(user, name="Roof")
+    publish(conn, device_id, NOON)
+
+    for hour in range(7 * 24):
+        hear(conn, NOON + timedelta(hours=hour))
+        tell(NOON + timedelta(hours=hour))
+    back = NOON + timedelta(days=7)
+    publish(conn, device_id, back)
+    for minutes in (1, 20, 40):
+        hear(conn, back + timedelta(minutes=minutes))
+        tell(back + timedelta(minutes=minutes))
+    work()
+
+    assert mails_to(mailbox, user) == [
+        "Roof has published nothing since 2030-01-15 12:00 UTC.",
+        "Roof publishes again.",
+    ]
+
+
+def test_silence_is_three_times_what_is_expected_and_an_hour_at_least(user: Caller, conn: DictConnection) -> None:
+    often, seldom = watched(user), watched(user)
+    for device_id, interval in ((often, 60), (seldom, 86400)):
+        publish(conn, device_id, NOON)
+        conn.execute("UPDATE components SET interval = %s WHERE device_id = %s", [interval, device_id])
+
+    def silent_after(passed: timedelta) -> list[int]:
+        hear(conn, NOON + passed)
+        check_silence(conn, NOON + passed)
+        return [device_id for device_id in (often, seldom) if opened(conn, device_id)]
+
+    assert silent_after(timedelta(minutes=59)) == []
+    assert silent_after(timedelta(hours=71)) == [often]
+    assert silent_after(timedelta(hours=73)) == [often, seldom]
+
+
+def test_a_device_whose_owner_does_not_want_to_know_causes_no_mail(
+    user: Caller, conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    device_id = user.register_device()["id"]
+    publish(conn, device_id, NOON, value=5, sensor_id=BATTERY)
+    hear(conn, NOON + timedelta(hours=9))
+
+    tell(NOON + timedelta(minutes=1))
+    tell(NOON + timedelta(hours=9))
+    work()
+
+    assert mails_to(mailbox, user) == []
+
+
+def test_a_thousand_devices_that_fall_silent_together_cause_one_mail(
+    user: Caller, conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    conn.execute(
+        """
+        INSERT INTO devices (owner_id, name, notify_stopped_publishing, last_reading_at, last_received_at)
+        SELECT %s, 'Street ' || n, true, at, at
+        FROM (SELECT n, %s::timestamptz - make_interval(secs => n) AS at FROM generate_series(1, 1000) AS n) AS d
+        """,
+        [user.user["id"], NOON],
+    )
+    for minutes in range(40, 80, 2):
+        hear(conn, NOON + timedelta(minutes=minutes))
+        tell(NOON + timedelta(minutes=minutes))
+    work()
+
+    told = mails_to(mailbox, user)
+    assert len(told) == 2, "the first who fell silent, and a quarter of an hour later all others"
+    assert sum(int(subject.split()[0]) for subject in told) == 1000
+    assert "more." in mailbox.text()
+
+
+def test_while_the_platform_is_deaf_nobody_is_taken_for_silent(user: Caller, conn: DictConnection) -> None:
+    device_id = watched(user)
+    publish(conn, device_id, NOON)
+
+    assert check_silence(conn, NOON + timedelta(days=9)) == {"deaf": 1}  # the ingestor has not been seen since noon
+    back = NOON + timedelta(days=9)
+    conn.execute("UPDATE receivers SET since = %s, seen_at = %s", [back, back])
+    check_silence(conn, back + timedelta(minutes=1))
+    hear(conn, back + timedelta(minutes=59))
+    check_silence(conn, back + timedelta(minutes=59))
+    assert opened(conn, device_id) == []
+
+    hear(conn, back + timedelta(minutes=61))
+    check_silence(conn, back + timedelta(minutes=61))
+    assert len(opened(conn, device_id)) == 1
+
+
+def test_of_two_ingestors_that_share_the_work_each_is_missed_for_a_day(user: Caller, conn: DictConnection) -> None:
+    device_id = watched(user)
+    publish(conn, device_id, NOON)
+    conn.execute("INSERT INTO receivers VALUES ('another', %s, %s)", [NOON - timedelta(days=9), NOON])
+
+    def alerts_after(hours: int) -> int:
+        now = NOON + timedelta(hours=hours)
+        conn.execute("UPDATE receivers SET seen_at = %s WHERE name = 'ingestor'", [now])
+        check_silence(conn, now)
+        return len(opened(conn, device_id))
+
+    assert alerts_after(23) == 0
+    assert alerts_after(25) == 1
+
+
+def test_an_ingestor_says_that_it_receives_until_it_is_gone(conn: DictConnection, ingestor: RunningIngestor) -> None:
+    conn.execute("DELETE FROM receivers")
+
+    def names() -> list[str]:
+        return [row["name"] for row in conn.execute("SELECT name FROM receivers").fetchall()]
+
+    wait_for(names)
+    assert "deaf" not in check_silence(conn, datetime.now(UTC))
+    ingestor.kill()
+    assert check_silence(conn, datetime.now(UTC) + timedelta(minutes=10)) == {"deaf": 1}
+
+
+def test_a_device_whose_clock_was_ahead_is_not_taken_for_silent(user: Caller, conn: DictConnection) -> None:
+    device_id = watched(user)
+    publish(conn, device_id, NOON + timedelta(hours=20))
+    conn.execute("UPDATE devices SET last_received_at = %s WHERE id = %s", [NOON, device_id])
+    hear(conn, NOON + timedelta(hours=5))
+
+    check_silence(conn, NOON + timedelta(hours=5))
+
+    assert opened(conn, device_id) == []
+
+
+def test_real_readings_begin_and_end_it(user: Caller, conn: DictConnection) -> None:
+    device_id, now = watched(user), datetime.now(UTC)
+    conn.execute("UPDATE receivers SET since = %s, seen_at = %s", [now - timedelta(days=1), now + timedelta(hours=2)])
+
+    def send(at: datetime) -> None:
+        reading = {"recorded_at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "sensors": [{"id": TEMPERATURE, "value": 20}]}
+        assert user.post(f"/v0/devices/{device_id}/readings", {"data": [reading]}).json["stored"] == 1
+
+    send(now - timedelta(seconds=10))
+    check_silence(conn, now + timedelta(hours=2))
+    (alert,) = opened(conn, device_id)
+    assert (alert["kind"], alert["ended_at"]) == ("stopped_publishing", None)
+    send(now)
+    check_silence(conn, now + timedelta(hours=2))
+
+    (alert,) = opened(conn, device_id)
+    assert alert["ended_at"] is not None
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(levels=st.lists(st.sampled_from([-1.0, 0.0, 1.0, 1.5, 14.9, 15.0, 19.9, 20.0, 90.0]), max_size=12))
+def test_a_low_battery_is_told_once_until_it_was_charged(
+    user: Caller, conn: DictConnection, levels: list[float]
+) -> None:
+    device_id, low, expected = watched(user), False, 0
+    for day, level in enumerate(levels):  # a day apart, so that none is too soon after another
+        now = NOON + timedelta(days=day)
+        publish(conn, device_id, now, level, BATTERY)
+        check_batteries(conn, now)
+        if not low and 1 < level < 15:
+            low, expected = True, expected + 1
+        elif low and (level >= 20 or level <= 1):
+            low = False
+
+    assert len(opened(conn, device_id)) == expected
+    assert [alert["ended_at"] is None for alert in opened(conn, device_id)].count(True) == low
+
+
+def test_a_stale_battery_level_is_none(user: Caller, conn: DictConnection) -> None:
+    device_id = watched(user)
+    publish(conn, device_id, NOON, 5, BATTERY)
+
+    check_batteries(conn, NOON + timedelta(minutes=61))
+    assert opened(conn, device_id) == []
+    check_batteries(conn, NOON + timedelta(minutes=59))
+    assert len(opened(conn, device_id)) == 1
+
+
+def test_a_battery_that_goes_up_and_down_is_told_twice_a_day_at_most(user: Caller, conn: DictConnection) -> None:
+    device_id = watched(user)
+    for quarter in range(96):
+        now = NOON + timedelta(minutes=15 * quarter)
+        publish(conn, device_id, now, 90 if quarter % 2 else 5, BATTERY)
+        check_batteries(conn, now)
+
+    assert len(opened(conn, device_id)) == 2
+
+
+def off_address(mailbox: Mailbox) -> str:
+    found = re.fullmatch(r"<http://[^/]+(/ui/notifications/off/[^>]+)>", str(mailbox.messages[-1]["List-Unsubscribe"]))
+    assert found is not None
+    return found[1]
+
+
+def notify(user: Caller, device_id: int) -> dict[str, bool]:
+    return dict(user.get(f"/v0/devices/{device_id}").json["notify"])
+
+
+def test_a_mail_has_a_switch_that_one_click_turns_off(
+    user: Caller, anybody: Caller, conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    device_id, other = watched(user, name="Roof"), watched(user)
+    publish(conn, device_id, NOON)
+    hear(conn, NOON + timedelta(hours=2))
+    tell(NOON + timedelta(hours=2))
+    work()
+    assert mailbox.messages[-1]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    address = off_address(mailbox)
+    assert address in text_of(mailbox.messages[-1])
+
+    page = anybody.get(address)
+    assert "Roof has published nothing" in page.text
+    assert notify(user, device_id)["stopped_publishing"], "a look changes nothing: mail programs look ahead"
+    done = anybody.post(address, data={"List-Unsubscribe": "One-Click"})
+
+    assert done.status_code == 200
+    switches = {"stopped_publishing": True, "low_battery": True, "faulty_sensors": True, "errors": True}
+    assert notify(user, device_id) == {**switches, "stopped_publishing": False}
+    assert notify(user, other) == switches
+
+
+def test_a_switch_that_was_not_made_here_turns_nothing_off(anybody: Caller) -> None:
+    assert anybody.get("/ui/notifications/off/MQ.forged").status_code == 404
+    assert anybody.post("/ui/notifications/off/MQ.forged").status_code == 404
+
+
+def test_a_switch_does_not_reach_a_device_that_has_another_owner_now(
+    user: Caller,
+    anybody: Caller,
+    new_user: Callable[..., Caller],
+    conn: DictConnection,
+    mailbox: Mailbox,
+    tell: Tell,
+    work: Work,
+) -> None:
+    device_id, heir = watched(user), new_user()
+    publish(conn, device_id, NOON)
+    hear(conn, NOON + timedelta(hours=2))
+    tell(NOON + timedelta(hours=2))
+    work()
+    conn.execute("UPDATE devices SET owner_id = %s WHERE id = %s", [heir.user["id"], device_id])
+
+    anybody.post(off_address(mailbox))
+
+    assert notify(heir, device_id)["stopped_publishing"]
