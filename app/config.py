@@ -43,7 +43,7 @@ class Config:
     @classmethod
     def from_env(cls) -> "Config":
         """Read the variables that README.md lists; NAME_FILE names a file that holds the value of NAME."""
-        env = FileAwareEnv()
+        env = FileAwareEnv(strip_whitespace=True)
         secret_key = env.str("SECRET_KEY")
         if len(secret_key) < _SHORTEST_SECRET:
             raise ConfigError(

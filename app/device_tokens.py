@@ -44,4 +44,4 @@ def login_tokens(conn: DictConnection, device_id: int) -> list[str]:
 def _secret_key() -> str:
     if has_app_context():
         return str(current_app.config["JWT_SECRET_KEY"])
-    return FileAwareEnv().str("SECRET_KEY")
+    return FileAwareEnv(strip_whitespace=True).str("SECRET_KEY")

@@ -1,20 +1,19 @@
-"""The API's and the worker's numbers for Prometheus, on a port of their own: METRICS_PORT.
+"""The numbers of the API and of what works behind it for Prometheus, on a port of their own: METRICS_PORT.
 
 Not a path of the API: `GET /metrics` is v0's counters there, and what a site does is for its operators alone.
 """
 
 import time
-from collections.abc import Iterator
 
 from environs import Env
 from flask import Flask, Response, g, request
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from rq import Queue
 
 from app.database import pool
+from ingestor import probes
+from ingestor.probes import Needs
 
 REQUESTS = Counter("almanac_http_requests", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -62,20 +61,9 @@ def serve_processes(host: str, port: int) -> None:
     start_http_server(port, host, registry)
 
 
-def serve_worker(queue: Queue) -> None:
-    """Answer for the worker, if asked for: how many jobs are in which state, whoever works on them."""
+def serve(needs: Needs, *collectors: Collector) -> None:
+    """Answer for a process that is no server otherwise, if asked for: its numbers, and whether it has what it needs."""
     if where := address():
-        REGISTRY.register(_Jobs(queue))
-        start_http_server(where[1], where[0])
-
-
-class _Jobs(Collector):
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        jobs = GaugeMetricFamily("almanac_jobs", "Background jobs by state.", labels=["queue", "state"])
-        jobs.add_metric([self._queue.name, "queued"], self._queue.count)
-        for state in ("started", "scheduled", "deferred", "failed"):
-            jobs.add_metric([self._queue.name, state], getattr(self._queue, f"{state}_job_registry").count)
-        yield jobs
+        for collector in collectors:
+            REGISTRY.register(collector)
+        probes.serve(*where, needs)

@@ -8,9 +8,12 @@ from threading import Event
 from ingestor import metrics
 from ingestor.bell import Bell
 from ingestor.log import configure_logging
+from ingestor.probes import Needs, serve
 from ingestor.settings import Settings
 from ingestor.store import Store
 from ingestor.subscriber import Subscriber
+from sql import readiness
+from sql.readiness import OK
 
 log = logging.getLogger("ingestor")
 
@@ -39,9 +42,11 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
     store = Store(settings.database_url, stopping, settings.patience_s)
     metrics.watch(lambda: subscriber.waiting, lambda: subscriber.is_connected, lambda: store.away_since)
     if settings.metrics_port:
-        metrics.serve(
-            settings.metrics_host, settings.metrics_port, lambda: subscriber.is_connected, lambda: store.away_since
-        )
+        needs: Needs = {
+            "broker": lambda: OK if subscriber.is_connected else "away",
+            "database": lambda: _database(store, settings.database_url),
+        }
+        serve(settings.metrics_host, settings.metrics_port, needs)
 
     noted_at = float("-inf")
     subscriber.start()
@@ -67,3 +72,8 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
         store.forget_receiver(settings.client_id)
     store.close()
     log.info("stopped")
+
+
+def _database(store: Store, database_url: str) -> str:
+    since = store.away_since
+    return readiness.database(database_url) if since is None else f"away for {time.monotonic() - since:.0f} s"

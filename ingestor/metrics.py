@@ -1,18 +1,11 @@
-"""The ingestor's numbers for Prometheus, and whether it is well: GET /metrics and GET /healthz on METRICS_PORT."""
+"""The ingestor's numbers for Prometheus."""
 
-import logging
 import time
-from collections.abc import Callable, Iterable
-from threading import Thread
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from collections.abc import Callable
 
-import orjson
-from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client import Counter, Gauge, Histogram
 
 from ingestor.writer import Ledger
-
-log = logging.getLogger(__name__)
 
 MESSAGES = Counter("almanac_ingest_messages", "Messages written and acknowledged.")
 DATAPOINTS = Counter("almanac_ingest_datapoints", "What became of the datapoints received.", ["result"])
@@ -65,34 +58,3 @@ def watch(waiting: Callable[[], int], connected: Callable[[], bool], away_since:
     Gauge("almanac_ingest_database_away_seconds", "For how long the database has not answered.").set_function(
         lambda: time.monotonic() - (away_since() or time.monotonic())
     )
-
-
-def serve(host: str, port: int, connected: Callable[[], bool], away_since: Callable[[], float | None]) -> None:
-    """Answer in a thread. Raises OSError when the port is taken."""
-    metrics = make_wsgi_app()
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/metrics":
-            answered: Iterable[bytes] = metrics(environ, start_response)
-            return answered
-        if environ["PATH_INFO"] != "/healthz":
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"GET /metrics or /healthz\n"]
-        since = away_since()
-        body = {
-            "status": "ok" if connected() and since is None else "degraded",
-            "broker": "connected" if connected() else "away",
-            "database": "answers" if since is None else f"away for {time.monotonic() - since:.0f} s",
-        }
-        status = "200 OK" if body["status"] == "ok" else "503 Service Unavailable"
-        start_response(status, [("Content-Type", "application/json")])
-        return [orjson.dumps(body)]
-
-    server = make_server(host, port, answer, WSGIServer, _Quiet)
-    Thread(target=server.serve_forever, daemon=True).start()
-    log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from environs import Env
+from environs import FileAwareEnv
 
 from ingestor.subscriber import DEFAULT_GROUP
 
@@ -24,7 +24,7 @@ class Settings:
     @classmethod
     def from_env(cls) -> "Settings":
         """Read the variables that README.md lists; environs' EnvError names the one that is missing or malformed."""
-        env = Env()
+        env = FileAwareEnv(strip_whitespace=True)
         return cls(
             database_url=env.str("DATABASE_URL"),
             mqtt_url=env.str("MQTT_URL"),

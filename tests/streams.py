@@ -5,7 +5,8 @@ import queue
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ssl import SSLContext
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -30,6 +31,7 @@ class Stream:
         token: str | None = None,
         headers: dict[str, str] | None = None,
         last_event_id: str = "",
+        trust: SSLContext | None = None,
         **query: Any,
     ) -> None:
         self.last_event_id = last_event_id
@@ -40,7 +42,10 @@ class Stream:
         if last_event_id:
             self._headers["Last-Event-ID"] = last_event_id
         where = urlsplit(address)
-        self._connection = HTTPConnection(where.hostname or "", where.port, timeout=60)
+        host, port = where.hostname or "", where.port
+        self._connection = (
+            HTTPSConnection(host, port, timeout=60, context=trust) if trust else HTTPConnection(host, port, timeout=60)
+        )
 
     def __enter__(self) -> Self:
         self._connection.request("GET", self._path, headers=self._headers)

@@ -1,5 +1,6 @@
 """Every refusal has the same shape and says what to do; nothing that a client sends is an error of ours."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from app.config import Config, ConfigError
 from app.factory import create_app
+from scripts.services import free_port
+from sql import DictConnection
 
 DEVICE_FIELDS = ("name", "description", "kit_id", "latitude", "elevation", "exposure", "device_token", "is_private")
 JSON_VALUES = st.recursive(
@@ -95,7 +98,28 @@ def test_without_a_version_a_path_means_v0(user: Caller) -> None:
 
 
 def test_ready_means_the_database_answers_and_has_the_schema(anybody: Caller) -> None:
-    assert (anybody.get("/healthz").status_code, anybody.get("/readyz").json) == (200, {"status": "ok"})
+    assert anybody.get("/healthz").status_code == 200
+    assert anybody.get("/readyz").json == {"status": "ok", "database": "ok", "redis": "ok"}
+
+
+def test_without_redis_the_api_is_ready_and_says_what_is_missing(config: Config) -> None:
+    app = create_app(replace(config, redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    ready = Caller(app).get("/readyz")
+    app.extensions["database_pool"].close()
+
+    assert (ready.status_code, ready.json["status"]) == (200, "degraded")
+    assert "Redis" in ready.json["redis"]
+
+
+def test_a_release_whose_migration_is_missing_is_not_ready(anybody: Caller, conn: DictConnection) -> None:
+    applied = conn.execute("DELETE FROM schema_migrations WHERE name LIKE '0048%' RETURNING *").fetchone()
+    assert applied is not None
+    try:
+        ready = anybody.get("/readyz")
+        assert_envelope(ready, 503, "service_unavailable")
+        assert applied["name"] in ready.json["message"]
+    finally:
+        conn.execute("INSERT INTO schema_migrations VALUES (%(name)s, %(sha256)s, %(applied_at)s)", applied)
 
 
 def test_a_database_that_is_away_is_said_to_be_so(redis_url: str) -> None:

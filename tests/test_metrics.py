@@ -1,10 +1,11 @@
-"""What Prometheus gets of the API and the worker; the ingestor's is in tests/faults."""
+"""What Prometheus gets of the API, the scheduler and the worker; the ingestor's is in tests/faults."""
 
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import suite_log
@@ -66,7 +67,30 @@ def test_the_requests_of_all_processes_of_the_api_are_counted_by_route(config: C
         assert numbers(port)['almanac_database_pool_connections{state="waiting"}'] == 0
 
 
-def test_the_jobs_of_the_worker_are_counted_by_state(config: Config) -> None:
+def test_the_scheduler_counts_jobs_by_state_and_tells_how_the_database_does(config: Config) -> None:
+    with almanac(config, "schedule", says='"event":"active"') as port:
+        found = numbers(port)
+
+    assert found['almanac_jobs{queue="default",state="queued"}'] >= 1
+    assert found['almanac_workers{state="idle"}'] == 0
+    assert (found["almanac_redis_answers"], found["almanac_database_answers"]) == (1, 1)
+    assert found["almanac_database_bytes"] > 2**20
+    assert found['almanac_job_failed{job="upkeep.purge_quarantine"}'] == 0
+    assert found["almanac_rollup_lag_seconds"] > 0
+
+
+def test_while_the_database_is_away_its_numbers_are_missing_and_a_process_is_not_ready(config: Config) -> None:
+    away = replace(config, database_url=f"postgresql://almanac@127.0.0.1:{services.free_port()}/none")
+    with almanac(away, "schedule", says='"event":"away"') as port:
+        found = numbers(port)
+        assert [ask(port, path) for path in ("/readyz", "/healthz")] == [503, 200]
+
+    assert found["almanac_database_answers"] == 0
+    assert "almanac_database_bytes" not in found
+    assert found["almanac_redis_answers"] == 1
+
+
+def test_a_worker_tells_that_it_can_work(config: Config) -> None:
     with almanac(config, "worker", says="Listening on") as port:
-        assert numbers(port)['almanac_jobs{queue="default",state="scheduled"}'] >= 1
-        assert numbers(port)['almanac_jobs{queue="default",state="queued"}'] >= 0
+        assert ask(port, "/readyz") == 200
+        assert numbers(port)["process_resident_memory_bytes"] > 2**20

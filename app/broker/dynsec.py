@@ -69,6 +69,12 @@ def document(password: str, tokens: Iterable[str] = ()) -> dict[str, Any]:
     }
 
 
+def password_file(username: str, password: str) -> str:
+    """Return a line of the broker's other kind of file, for a listener without the plugin."""
+    made = _credentials(password)
+    return f"{username}:$7${made['iterations']}${made['salt']}${made['password']}\n"
+
+
 def _client(username: str, role: str, password: dict[str, Any]) -> dict[str, Any]:
     return {"username": username, "roles": [{"rolename": role}], **password}
 

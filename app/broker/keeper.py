@@ -41,14 +41,19 @@ class Drift(NamedTuple):
         return any(self)
 
 
-def keep(database_url: str, broker_url: str, mqtt_url: str, secret_key: str, stopping: Event) -> None:
-    """Follow the database until told to stop, over every outage of it and of the broker."""
+def keep(database_url: str, broker_url: str, mqtt_url: str, secret_key: str, stopping: Event, following: Event) -> None:
+    """Follow the database until told to stop, over every outage of it and of the broker.
+
+    `following` is set while both are there.
+    """
     while not stopping.is_set():
         try:
             with connect(database_url) as conn, Dynsec(broker_url) as dynsec, Retained(mqtt_url) as retained:
+                following.set()
                 configs = ConfigKeeper(conn, retained, secret_key)
                 _follow(Keeper(conn, dynsec, configs, secret_key), conn, stopping)
         except (psycopg.OperationalError, BrokerError) as error:
+            following.clear()
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
             stopping.wait(_RETRY_S)
 

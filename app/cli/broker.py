@@ -30,17 +30,19 @@ def broker() -> None:
 @broker.command()
 def keep() -> None:
     """Let new tokens in, cut off those that have ended, tell devices what to do, until SIGTERM. Run one."""
+    from app import metrics
     from app.broker.keeper import keep
     from ingestor.log import configure_logging
+    from sql.readiness import OK
 
     configure_logging()
-    stopping = Event()
+    stopping, following = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    metrics.serve({"broker and database": lambda: OK if following.is_set() else "one of them is away"})
+    database_url, secret_key = _setting("DATABASE_URL"), _setting("SECRET_KEY")
     with _errors_as_messages():
-        keep(
-            _setting("DATABASE_URL"), _setting("MQTT_ADMIN_URL"), _setting("MQTT_URL"), _setting("SECRET_KEY"), stopping
-        )
+        keep(database_url, _setting("MQTT_ADMIN_URL"), _setting("MQTT_URL"), secret_key, stopping, following)
 
 
 @broker.command()
@@ -126,6 +128,6 @@ def _errors_as_messages() -> Iterator[None]:
 
 def _setting(name: str) -> str:
     try:
-        return FileAwareEnv().str(name)
+        return FileAwareEnv(strip_whitespace=True).str(name)
     except EnvError as error:
         raise click.ClickException(str(error)) from None

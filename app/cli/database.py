@@ -2,12 +2,12 @@
 
 import click
 import psycopg
-from environs import Env, EnvError
+from environs import EnvError, FileAwareEnv
 
 
 def database_url() -> str:
     try:
-        return Env().str("DATABASE_URL")
+        return FileAwareEnv(strip_whitespace=True).str("DATABASE_URL")
     except EnvError as error:
         raise click.ClickException(str(error)) from None
 

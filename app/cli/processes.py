@@ -16,6 +16,8 @@ from app.config import Config, ConfigError
 if TYPE_CHECKING:
     from rq import Queue
 
+    from ingestor.probes import Needs
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -53,8 +55,10 @@ def ingest(arguments: tuple[str, ...]) -> None:
 def schedule() -> None:
     """Have workers do in time what comes back or is tried again, until SIGTERM. Of several, one is active."""
     from app.jobs.scheduler import schedule
+    from app.platform_metrics import Database, JobsInRedis
 
     config, queue = _for_jobs()
+    metrics.serve(_needs(config, queue), JobsInRedis(queue), Database(config.database_url))
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -66,8 +70,8 @@ def worker() -> None:
     """Work on background jobs until SIGTERM."""
     from rq import Worker
 
-    _, queue = _for_jobs()
-    metrics.serve_worker(queue)
+    config, queue = _for_jobs()
+    metrics.serve(_needs(config, queue))
     Worker([queue], connection=queue.connection, serializer=queue.serializer).work()
 
 
@@ -81,3 +85,10 @@ def _for_jobs() -> tuple[Config, "Queue"]:
     except (ConfigError, EnvError) as error:
         raise click.ClickException(str(error)) from None
     return config, open_queue(config.redis_url)
+
+
+def _needs(config: Config, queue: "Queue") -> "Needs":
+    from app.jobs.queue import ping
+    from sql import readiness
+
+    return {"database": lambda: readiness.database(config.database_url), "redis": lambda: ping(queue)}

@@ -3,12 +3,13 @@
 from typing import Any
 
 from flask import current_app, has_app_context
-from redis import Redis
+from redis import Redis, RedisError
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app.config import Config
+from sql.readiness import OK
 
 
 def open_queue(redis_url: str) -> Queue:
@@ -18,6 +19,15 @@ def open_queue(redis_url: str) -> Queue:
     """
     connection = Redis.from_url(redis_url, socket_connect_timeout=2, health_check_interval=30)
     return Queue("default", connection=connection, serializer=JSONSerializer)
+
+
+def ping(queue: Queue) -> str:
+    """Return `ok`, or what is wrong with Redis."""
+    try:
+        queue.connection.ping()
+    except RedisError as error:
+        return f"Redis does not answer: {type(error).__name__}"
+    return OK
 
 
 def enqueue(job: str, *arguments: Any, **options: Any) -> Job:
