@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import pytest
+from postgres_servers import PostgresServer, server_directory, start_server
 
-from sql import DictConnection
+from sql import DictConnection, connect
 from sql.migrate import MigrationError, available, migrate
 
 
@@ -68,6 +69,41 @@ def test_a_file_that_waits_for_a_lock_is_applied_once_that_is_free(
 
     assert migrate(database_url, and_ours(**{name: text})) == [f"9{name}.sql"]
     assert rows(conn, name) == [1]
+
+
+@pytest.fixture(scope="module")
+def native() -> Iterator[PostgresServer]:
+    """A server with several sessions, which wait for each other and keep to their timeouts."""
+    with server_directory() as directory:
+        server = start_server(directory / "native")
+        yield server
+        server.stop()
+
+
+def test_a_file_that_gets_no_lock_gives_up_says_who_has_it_and_leaves_all_as_it_was(native: PostgresServer) -> None:
+    native.execute("CREATE TABLE wanted (i integer)")
+    ours = {"0001_ours.sql": "CREATE TABLE made (i integer); ALTER TABLE wanted ADD COLUMN j integer"}
+
+    with connect(native.url) as other, other.transaction():
+        other.execute("LOCK TABLE wanted")
+        with pytest.raises(MigrationError) as raised:
+            migrate(native.url, ours, lock_timeout_s=1)
+        said, process = str(raised.value), other.info.backend_pid
+
+    assert "0001_ours.sql: canceling statement due to lock timeout" in said
+    assert f"process {process} (no name of almanac, in its transaction for " in said
+    assert f"LOCK TABLE wanted); SELECT pg_terminate_backend({process}) ends it" in said
+    assert native.execute("SELECT to_regclass('made')") == [(None,)]
+    assert migrate(native.url, ours) == ["0001_ours.sql"]
+
+
+def test_a_statement_that_takes_too_long_is_given_up(native: PostgresServer) -> None:
+    ours = {"0002_slow.sql": "CREATE TABLE slowly (i integer); SELECT pg_sleep(5)"}
+
+    with pytest.raises(MigrationError, match=r"0002_slow\.sql: a statement took longer than 0\.2 s"):
+        migrate(native.url, ours, statement_timeout_s=0.2)
+
+    assert native.execute("SELECT to_regclass('slowly')") == [(None,)]
 
 
 def test_a_file_edited_after_it_was_applied_is_refused(database_url: str, name: str) -> None:

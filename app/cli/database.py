@@ -13,12 +13,15 @@ def database_url() -> str:
 
 
 @click.command()
-def migrate() -> None:
-    """Bring the database's schema up to date."""
+@click.option(
+    "--statement-timeout", default=120, show_default=True, help="Seconds that a statement may take, holding its locks."
+)
+def migrate(statement_timeout: int) -> None:
+    """Bring the database's schema up to date; the release before may go on running meanwhile."""
     from sql.migrate import MigrationError, migrate
 
     try:
-        applied = migrate(database_url())
+        applied = migrate(database_url(), statement_timeout_s=statement_timeout)
     except (MigrationError, psycopg.OperationalError) as error:
         raise click.ClickException(str(error)) from None
     for name in applied:
