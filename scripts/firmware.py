@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 def _sun(hour: float) -> float:
@@ -79,6 +79,30 @@ CHANNELS = {
     215: Channel(0, 150, _sun),
     216: Channel(0, 2, _sun),
 }
+# The keys by which a configuration names the components, as the catalogue has them.
+KEYS = {
+    10: "bat",
+    14: "light",
+    55: "t",
+    56: "h",
+    53: "noise_dba",
+    58: "bar",
+    227: "lps_p",
+    113: "tvoc",
+    112: "eco2",
+    89: "pm_avg_1",
+    87: "pm_avg_2.5",
+    88: "pm_avg_10",
+    165: "pm_pn0.3",
+    166: "pm_pn0.5",
+    167: "pm_pn1.0",
+    168: "pm_pn2.5",
+    169: "pm_pn5.0",
+    170: "pm_pn10.0",
+    214: "uv_a",
+    215: "uv_b",
+    216: "uv_c",
+}
 _EVERY_KIT = (10, 221, 220, 14, 55, 56, 53)
 # The sensors each hardware version sends, in the firmware's order.
 SENSORS = {
@@ -118,10 +142,31 @@ def raw_payload(time: datetime, values: dict[int, float]) -> bytes:
     return f"{{t:{_iso(time)},{','.join(printed)}}}".encode()
 
 
-def json_payload(time: datetime, values: dict[int, float]) -> bytes:
-    """Return a group for `readings`, which other senders use and the kit never does."""
+def json_payload(time: datetime, values: dict[int, float], receipt_id: int | None = None) -> bytes:
+    """Return a group for `readings`, which other senders use and the kit never does; an id asks for a receipt."""
     sensors = [{"id": sensor, "value": value} for sensor, value in values.items()]
-    return _json({"data": [{"recorded_at": _iso(time), "sensors": sensors}]})
+    about = {} if receipt_id is None else {"id": receipt_id}
+    return _json({**about, "data": [{"recorded_at": _iso(time), "sensors": sensors}]})
+
+
+def error_payload(time: datetime, sensors: Collection[int]) -> bytes:
+    """Return what a kit says of sensors that do not answer."""
+    return _json(
+        [
+            {
+                "time": _iso(time),
+                "component": sensor,
+                "code": "no_answer",
+                "message": f"sensor {sensor} does not answer on its bus",
+            }
+            for sensor in sensors
+        ]
+    )
+
+
+def report_payload(version: int, error: str | None) -> bytes:
+    """Return what a kit says of a version of its configuration."""
+    return _json({"version": version, **({"applied": True} if error is None else {"error": error})})
 
 
 def _json(value: object) -> bytes:
@@ -136,14 +181,31 @@ class Firmware(NamedTuple):
     interval_s: int
     seed: int
 
+    components: Mapping[str, Mapping[str, Any]] = {}  # what its configuration says of them, by key
+
     def readings(self, time: datetime) -> dict[int, float]:
         """Return one group: the values by sensor, in the firmware's order, that the kit takes at this time."""
-        number = int(time.timestamp()) // self.interval_s
         return {
             sensor: plausible_value(sensor, time, self.seed)
             for sensor in SENSORS[self.hardware]
-            if number % CHANNELS[sensor].every == 0
+            if self._reads(sensor, int(time.timestamp()))
         }
+
+    def _reads(self, sensor: int, second: int) -> bool:
+        told = self.components.get(KEYS.get(sensor, f"sensor_{sensor}"), {})
+        if not told.get("enabled", True):
+            return False
+        if told.get("interval") is None:
+            return second // self.interval_s % CHANNELS[sensor].every == 0
+        # with the first message of each interval of its own
+        return bool(second // told["interval"] != (second - self.interval_s) // told["interval"])
+
+    def configured(self, config: Mapping[str, Any]) -> "Firmware":
+        """Return the firmware as a configuration wants it. Raises ValueError for what it cannot do."""
+        interval_s = config.get("publish_interval") or self.interval_s
+        if interval_s < 1:
+            raise ValueError(f"publish_interval {interval_s}: my clock has whole seconds, so at least 1")
+        return self._replace(interval_s=round(interval_s), components=config.get("components") or {})
 
     def hello(self) -> bytes:
         """Return what a kit says when it is set up."""

@@ -3,13 +3,21 @@
 import json
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from caller import Caller
+from conftest import RunningBroker
+from mqtt_device import known
+from waiting import wait_for
 
 from ingestor.payload import Kind, parse_readings
-from scripts.firmware import CHANNELS, SENSORS, Firmware, json_payload, plausible_value, raw_payload
-from scripts.simulate_kit import Kit
+from scripts.firmware import CHANNELS, KEYS, SENSORS, Firmware, json_payload, plausible_value, raw_payload
+from scripts.simulate_kit import Kit, run
+from sql import DictConnection
 
 # A group number that all sensors are in (it divides by 3 and 5), at noon, when most values are longest.
 NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
@@ -111,3 +119,85 @@ def test_a_value_stays_in_its_sensors_range_all_year(sensor: int) -> None:
     year = [NOON + timedelta(hours=7) * step for step in range(1250)]
 
     assert all(low <= plausible_value(sensor, time, 3) <= high for time in year)
+
+
+def test_a_configuration_says_which_sensors_read_and_how_often() -> None:
+    firmware = Firmware(TOKEN, "2.1", interval_s=60, seed=7)
+    config = {
+        "publish_interval": 300,
+        "components": {"t": {"interval": None, "enabled": False}, "pm_avg_2.5": {"interval": 900, "enabled": True}},
+    }
+
+    told = firmware.configured(config)
+    groups = [told.readings(NOON + timedelta(seconds=300 * number)) for number in range(7)]
+
+    assert told.interval_s == 300
+    assert all(55 not in group and 56 in group for group in groups)
+    assert [number for number, group in enumerate(groups) if 87 in group] == [0, 3, 6]
+
+
+def test_a_kit_names_its_components_as_the_catalogue_does(conn: DictConnection) -> None:
+    rows = conn.execute("SELECT id, default_key FROM sensors WHERE id = ANY(%s)", [list(CHANNELS)]).fetchall()
+
+    assert {row["id"]: row["default_key"] for row in rows if row["default_key"]} == KEYS
+
+
+@contextmanager
+def simulated(broker: RunningBroker, token: str, as_json: bool = False, broken: tuple[int, ...] = ()) -> Iterator[Kit]:
+    """A kit that logs in and sends once a second."""
+    stop, wake = threading.Event(), threading.Event()
+    firmware = Firmware(token, "2.1", interval_s=1, seed=7)
+    kit = Kit(firmware, datetime.now(UTC).replace(microsecond=0), as_json, wake, login=True, broken=broken)
+    host, port = broker.device_url.removeprefix("mqtt://").split(":")
+    kit.connect(host, int(port))
+    running = threading.Thread(target=run, args=([kit], 100, None, stop, wake, lambda: None))
+    running.start()
+    try:
+        yield kit
+    finally:
+        stop.set()
+        wake.set()
+        running.join()
+
+
+@pytest.mark.usefixtures("keeper", "ingestor")
+def test_a_kit_that_logs_in_does_what_it_is_told_or_says_why_not(user: Caller, broker: RunningBroker) -> None:
+    device = user.register_device()
+    path = f"/v0/devices/{device['id']}/config"
+
+    def reported(version: int) -> Callable[[], bool]:
+        return lambda: ((user.get(path).json["reported"] or {}).get("version")) == version
+
+    with simulated(broker, known(broker, device["device_token"])) as kit:
+        wait_for(lambda: user.get(f"/v0/devices/{device['id']}").json["last_reading_at"])
+        user.put(path, {"publish_interval": 2, "components": {"t": {"enabled": False}}})
+        wait_for(reported(1))
+        applied = user.get(path).json
+        user.put(path, {"publish_interval": 0.5})
+        wait_for(reported(2))
+        refused = user.get(path).json
+
+    assert (applied["difference"], kit.firmware.interval_s) == (None, 2)
+    assert 55 not in kit.firmware.readings(NOON)
+    assert (refused["reported"]["applied"], refused["reported"]["publish_interval"]) == (False, 2)
+    assert refused["reported"]["error"].startswith("publish_interval 0.5: ")
+
+
+@pytest.mark.usefixtures("keeper", "ingestor")
+def test_a_kit_with_a_broken_sensor_reports_it_and_counts_what_its_receipts_say(
+    user: Caller, broker: RunningBroker
+) -> None:
+    device = user.register_device()
+
+    def errors() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = user.get(f"/v0/devices/{device['id']}/errors").json
+        return found
+
+    with simulated(broker, known(broker, device["device_token"]), as_json=True, broken=(55,)) as kit:
+        wait_for(lambda: sum(error["count"] for error in errors()) >= 2 and kit.receipts["stored"])
+
+    sensors = {component["id"] for component in user.get(f"/v0/devices/{device['id']}").json["data"]["sensors"]}
+    assert {(error["component"], error["code"]) for error in errors()} == {("55", "no_answer")}
+    assert kit.receipts["quarantined"] == 0
+    assert sensors
+    assert 55 not in sensors
