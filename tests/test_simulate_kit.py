@@ -143,12 +143,12 @@ def test_a_kit_names_its_components_as_the_catalogue_does(conn: DictConnection) 
 
 
 @contextmanager
-def simulated(broker: RunningBroker, token: str, as_json: bool = False, broken: tuple[int, ...] = ()) -> Iterator[Kit]:
+def simulated(broker_url: str, token: str, as_json: bool = False, broken: tuple[int, ...] = ()) -> Iterator[Kit]:
     """A kit that logs in and sends once a second."""
     stop, wake = threading.Event(), threading.Event()
     firmware = Firmware(token, "2.1", interval_s=1, seed=7)
     kit = Kit(firmware, datetime.now(UTC).replace(microsecond=0), as_json, wake, login=True, broken=broken)
-    host, port = broker.device_url.removeprefix("mqtt://").split(":")
+    host, port = broker_url.removeprefix("mqtt://").split(":")
     kit.connect(host, int(port))
     running = threading.Thread(target=run, args=([kit], 100, None, stop, wake, lambda: None))
     running.start()
@@ -168,7 +168,7 @@ def test_a_kit_that_logs_in_does_what_it_is_told_or_says_why_not(user: Caller, b
     def reported(version: int) -> Callable[[], bool]:
         return lambda: ((user.get(path).json["reported"] or {}).get("version")) == version
 
-    with simulated(broker, known(broker, device["device_token"])) as kit:
+    with simulated(broker.device_url, known(broker, device["device_token"])) as kit:
         wait_for(lambda: user.get(f"/v0/devices/{device['id']}").json["last_reading_at"])
         user.put(path, {"publish_interval": 2, "components": {"t": {"enabled": False}}})
         wait_for(reported(1))
@@ -193,7 +193,7 @@ def test_a_kit_with_a_broken_sensor_reports_it_and_counts_what_its_receipts_say(
         found: list[dict[str, Any]] = user.get(f"/v0/devices/{device['id']}/errors").json
         return found
 
-    with simulated(broker, known(broker, device["device_token"]), as_json=True, broken=(55,)) as kit:
+    with simulated(broker.device_url, known(broker, device["device_token"]), as_json=True, broken=(55,)) as kit:
         wait_for(lambda: sum(error["count"] for error in errors()) >= 2 and kit.receipts["stored"])
 
     sensors = {component["id"] for component in user.get(f"/v0/devices/{device['id']}").json["data"]["sensors"]}
