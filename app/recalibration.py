@@ -10,7 +10,7 @@ from app.calibrations import compute
 from ingestor.columns import Columns, Mask
 from ingestor.times import from_us, to_us
 from ingestor.versions import look_up
-from ingestor.writer import COPY
+from ingestor.writer import COPY, send
 from sql import DictConnection, Row, queries
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,10 @@ def do_slice(conn: DictConnection, redo: Row, lease_s: float) -> Row | None:
         new = compute(conn, look_up(conn, old), **component, times=old.times, raws=old.raws)
         changed = _differs(old, new)
         if changed.any():
-            _store(conn, component, new, changed)
+            hlc = queries.next_hlc(conn)
+            written = _store(conn, component, new, changed, hlc)
+            if hlc is not None:
+                send(conn, written, hlc)
             late = np.unique(old.times[changed & (old.times < horizon_us)] // _DAY_US)
             lates = np.array([len(late) > 0], np.int32)
             heard = {"first_times": old.times[:1], "times": old.times[-1:]}
@@ -73,28 +76,30 @@ def _differs(old: Columns, new: Columns) -> Mask:
     return differs
 
 
-def _store(conn: DictConnection, component: Row, rows: Columns, changed: Mask) -> None:
-    """Write the rows that have changed.
+def _store(conn: DictConnection, component: Row, rows: Columns, changed: Mask, hlc: int | None) -> Columns:
+    """Write the rows that have changed, and return what was written.
 
     In the columnstore a row that is updated is first written out as it is, and then once more: there it costs a third
     less to drop whole batches and to write their rows again.
     """
     within = {**component, "first": from_us(int(rows.times[0])), "last": from_us(int(rows.times[-1]))}
     queries.allow_any_decompression(conn)
-    if queries.in_columnstore(conn, first=within["first"], last=within["last"]) and _replace(conn, within, rows):
-        return
+    if queries.in_columnstore(conn, first=within["first"], last=within["last"]) and _replace(conn, within, rows, hlc):
+        return rows
     rows = rows.take(changed)
-    queries.update_values(conn, **within, times=rows.times, values=rows.values, calibration_ids=rows.calibration_ids)
+    values = {"times": rows.times, "values": rows.values, "calibration_ids": rows.calibration_ids}
+    queries.update_values(conn, **within, **values, hlc=hlc)
+    return rows
 
 
-def _replace(conn: DictConnection, within: Row, rows: Columns) -> bool:
+def _replace(conn: DictConnection, within: Row, rows: Columns, hlc: int | None) -> bool:
     """Put rows in the place of all that is stored between their first and last; False: nothing was done."""
     try:
         with conn.transaction(), conn.cursor() as cursor:
             if queries.delete_range(conn, **within) != len(rows):
                 raise psycopg.Rollback
             with cursor.copy(COPY) as copy:
-                copy.write(rows.binary())
+                copy.write(rows.binary(hlc))
             return True
     except psycopg.errors.FeatureNotSupported:  # the embedded database takes no COPY FROM STDIN
         pass

@@ -81,8 +81,8 @@ class Columns:
         wanted = numbers((device_ids.astype(np.int64) << 32) | sensor_ids, times)
         return np.isin(numbers(self.components(), self.times), wanted)
 
-    def binary(self) -> bytes:
-        """Return the rows in PostgreSQL's binary COPY format.
+    def binary(self, hlc: int | None = None) -> bytes:
+        """Return the rows in PostgreSQL's binary COPY format, the clock of their write with them if there is one.
 
         Layout: the documentation of COPY, "Binary Format". A null has a length and no bytes, so rows of the same nulls
         go together.
@@ -90,10 +90,10 @@ class Columns:
         nulls = np.isnan(self.values) * 2 + (self.calibration_ids == 0)
         parts = [b"PGCOPY\n\xff\r\n\0", bytes(8)]
         for pattern in np.unique(nulls):
-            parts.append(self.take(nulls == pattern)._binary(bool(pattern & 2), bool(pattern & 1)))
+            parts.append(self.take(nulls == pattern)._binary(bool(pattern & 2), bool(pattern & 1), hlc))
         return b"".join((*parts, b"\xff\xff"))
 
-    def _binary(self, null_values: bool, null_calibrations: bool) -> bytes:
+    def _binary(self, null_values: bool, null_calibrations: bool, hlc: int | None) -> bytes:
         columns: list[tuple[str, str, Any]] = [
             ("device_id", ">i4", self.device_ids),
             ("sensor_id", ">i4", self.sensor_ids),
@@ -101,6 +101,7 @@ class Columns:
             ("raw", ">f8", self.raws),
             ("value", ">f8", None if null_values else self.values),
             ("calibration_id", ">i4", None if null_calibrations else self.calibration_ids),
+            ("hlc", ">i8", hlc),
         ]
         layout = [("columns", ">i2")]
         for name, kind, column in columns:

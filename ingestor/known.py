@@ -30,6 +30,7 @@ class Known:
         self._named: dict[str, int] = {}
         self._version: int | None = None
         self._kept_for: timedelta | None = None  # None: for ever
+        self.has_sites = False  # other ones, to which what is written goes too
         self._noted: dict[str, datetime] = {}  # by token, when its use was last written down
         self.strangers = Strangers()
 
@@ -40,7 +41,7 @@ class Known:
     def refresh(self, conn: DictConnection) -> None:
         """Forget what may have changed; call it with every batch."""
         row = queries.ingest_version(conn)
-        version, self._kept_for = row["version"], row["datapoints_kept_for"]
+        version, self._kept_for, self.has_sites = row["version"], row["datapoints_kept_for"], row["has_sites"]
         if version != self._version or max(len(self._devices), len(self.components), len(self.sensors.keys)) > _MOST:
             self._devices.clear()
             self.components.clear()

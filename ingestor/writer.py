@@ -19,7 +19,7 @@ from sql import DictConnection, queries
 
 log = logging.getLogger(__name__)
 
-COPY = "COPY datapoints (device_id, sensor_id, time, raw, value, calibration_id) FROM STDIN (FORMAT binary)"
+COPY = "COPY datapoints (device_id, sensor_id, time, raw, value, calibration_id, hlc) FROM STDIN (FORMAT binary)"
 _PAUSE_S = 10.0  # without COPY after a batch that held something stored before: more such are coming
 _DAY_US = 86_400_000_000
 
@@ -73,11 +73,12 @@ class Writer:
                 pairs = zip((components >> 32).tolist(), (components & 0xFFFFFFFF).tolist(), strict=True)
                 made = self._known.make_components(conn, pairs)
                 rows, followers = calibrate(conn, rows)
-                changed = self._store(conn, rows)
+                hlc = queries.next_hlc(conn) if self._known.has_sites else None
+                changed = self._store(conn, rows, hlc)
                 if changed.any():
-                    _settle(conn, rows.take(changed), horizon)
-                if len(followers) and (changed_followers := _upsert(conn, followers)).any():
-                    _settle(conn, followers.take(changed_followers), horizon)
+                    _settle(conn, rows.take(changed), horizon, hlc)
+                if len(followers) and (changed_followers := _upsert(conn, followers, hlc)).any():
+                    _settle(conn, followers.take(changed_followers), horizon, hlc)
                 stored[order] = changed
             _keep_the_rest(conn, batch)
         self._known.components |= made
@@ -85,22 +86,22 @@ class Writer:
         total = len(received) + quarantined + batch.rejected
         return Written(Ledger(total, count, len(received) - count, quarantined, batch.rejected), stored)
 
-    def _store(self, conn: DictConnection, rows: Columns) -> Mask:
+    def _store(self, conn: DictConnection, rows: Columns, hlc: int | None) -> Mask:
         """Store rows in the order of their keys and return which of them changed something."""
         if time.monotonic() >= self._copy_from:
             try:
                 with conn.transaction(), conn.cursor() as cursor, cursor.copy(COPY) as copy:
-                    copy.write(rows.binary())
+                    copy.write(rows.binary(hlc))
                 return np.ones(len(rows), np.bool_)
             except psycopg.errors.UniqueViolation:
                 self._copy_from = time.monotonic() + _PAUSE_S
             except psycopg.errors.FeatureNotSupported:
                 log.info("this database takes no COPY FROM STDIN: rows go by INSERT")
                 self._copy_from = float("inf")
-        return _upsert(conn, rows)
+        return _upsert(conn, rows, hlc)
 
 
-def _upsert(conn: DictConnection, rows: Columns) -> Mask:
+def _upsert(conn: DictConnection, rows: Columns, hlc: int | None) -> Mask:
     """Store rows that may be there already and return which of them changed something."""
     keys = queries.store_datapoints(
         conn,
@@ -110,13 +111,14 @@ def _upsert(conn: DictConnection, rows: Columns) -> Mask:
         raws=rows.raws,
         values=rows.values,
         calibration_ids=rows.calibration_ids,
+        hlc=hlc,
     )
     if len(keys["times"]) in (0, len(rows)):
         return np.full(len(rows), len(keys["times"]) > 0)
     return rows.rows_of(keys["device_ids"], keys["sensor_ids"], keys["times"])
 
 
-def _settle(conn: DictConnection, rows: Columns, horizon: datetime) -> None:
+def _settle(conn: DictConnection, rows: Columns, horizon: datetime, hlc: int | None) -> None:
     """Write what follows from changed rows, which are in the order of their keys."""
     late = rows.times < to_us(horizon)
     first = np.append(True, rows.device_ids[1:] != rows.device_ids[:-1]).nonzero()[0]
@@ -149,6 +151,23 @@ def _settle(conn: DictConnection, rows: Columns, horizon: datetime) -> None:
         )
     queries.insert_arrival(
         conn, device_ids=rows.device_ids, sensor_ids=rows.sensor_ids, times=rows.times, horizon=horizon
+    )
+    if hlc is not None:
+        send(conn, rows, hlc)
+
+
+def send(conn: DictConnection, rows: Columns, hlc: int) -> None:
+    """Let the other sites have rows that this transaction has stored."""
+    calibrated = rows.calibration_ids.any()
+    queries.send_datapoints(
+        conn,
+        hlc=hlc,
+        device_ids=rows.device_ids,
+        sensor_ids=rows.sensor_ids,
+        times=rows.times,
+        raws=rows.raws,
+        values=rows.values if calibrated else None,
+        calibration_ids=rows.calibration_ids if calibrated else None,
     )
 
 

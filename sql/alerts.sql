@@ -132,6 +132,7 @@ WITH made AS (
     WHERE
         n.by_mail
         AND n.digest_id IS NULL
+        AND is_told_here(n.owner_id)
         AND NOT EXISTS (
             SELECT FROM digests AS g WHERE g.owner_id = n.owner_id AND g.created_at > :now::timestamptz - INTERVAL '15 minutes'
         )

@@ -1,8 +1,9 @@
 -- The way of a batch into the database, in the order in which a batch runs these.
 
 -- name: ingest_version()^
--- Moves when something does that ingestors remember; and the age from which on datapoints are not taken, null for none.
-SELECT version, datapoints_kept_for FROM ingest_version;
+-- Moves when something does that ingestors remember; the age from which on datapoints are not taken, null for none; and
+-- whether there are other sites.
+SELECT version, datapoints_kept_for, EXISTS (SELECT FROM site) AS has_sites FROM ingest_version;
 
 -- name: device_ids_of_tokens(hashes)
 -- Which device each valid token belongs to, by the token's SHA-256.
@@ -83,12 +84,13 @@ FROM claimed AS n
 ORDER BY n.device_id, n.sensor_id
 ON CONFLICT (device_id, sensor_id) DO NOTHING;
 
--- name: store_datapoints(device_ids, sensor_ids, times, raws, values, calibration_ids)^
+-- name: store_datapoints(device_ids, sensor_ids, times, raws, values, calibration_ids, hlc)^
 -- Store rows, in the order of their keys and none with another's, and return the keys of those that changed something.
--- The newest write of a key wins, and one that says the same again writes nothing at all.
+-- The newest write of a key wins, and one that says the same again writes nothing at all. The clock `hlc` is null where
+-- there are no other sites.
 WITH stored AS (
-    INSERT INTO datapoints AS d (device_id, sensor_id, time, raw, value, calibration_id)
-    SELECT device_id, sensor_id, time, raw, nullif(value, 'NaN'), nullif(calibration_id, 0)
+    INSERT INTO datapoints AS d (device_id, sensor_id, time, raw, value, calibration_id, hlc)
+    SELECT device_id, sensor_id, time, raw, nullif(value, 'NaN'), nullif(calibration_id, 0), :hlc::bigint
     FROM unnest(
         :device_ids::integer[],
         :sensor_ids::integer[],
@@ -98,8 +100,10 @@ WITH stored AS (
         :calibration_ids::integer[]
     ) AS r (device_id, sensor_id, time, raw, value, calibration_id)
     ON CONFLICT (device_id, sensor_id, time) DO UPDATE
-    SET raw = excluded.raw, value = excluded.value, calibration_id = excluded.calibration_id
-    WHERE (d.raw, d.value, d.calibration_id) IS DISTINCT FROM (excluded.raw, excluded.value, excluded.calibration_id)
+    SET raw = excluded.raw, value = excluded.value, calibration_id = excluded.calibration_id, hlc = excluded.hlc
+    WHERE
+        (d.raw, d.value, d.calibration_id) IS DISTINCT FROM (excluded.raw, excluded.value, excluded.calibration_id)
+        AND coalesce(excluded.hlc > d.hlc, true)
     RETURNING device_id, sensor_id, time
 )
 SELECT

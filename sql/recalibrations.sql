@@ -119,10 +119,10 @@ SELECT EXISTS (
 -- Take a component's datapoints between two times out, in the columnstore whole batches at once.
 DELETE FROM datapoints WHERE device_id = :device_id AND sensor_id = :sensor_id AND time BETWEEN :first AND :last;
 
--- name: update_values(device_id, sensor_id, times, values, calibration_ids, first, last)!
+-- name: update_values(device_id, sensor_id, times, values, calibration_ids, first, last, hlc)!
 -- Give a component's datapoints, which lie between two times, other values.
 UPDATE datapoints AS d
-SET value = nullif(n.value, 'NaN'), calibration_id = nullif(n.calibration_id, 0)
+SET value = nullif(n.value, 'NaN'), calibration_id = nullif(n.calibration_id, 0), hlc = :hlc
 FROM unnest(:times::timestamptz[], :values::double precision[], :calibration_ids::integer[])
     AS n (time, value, calibration_id)
 WHERE

@@ -7,10 +7,14 @@ from contextlib import contextmanager, suppress
 
 
 class Proxy:
-    """Passes bytes both ways; `deaf` lets the server hear nothing more while it is set, `cut` ends every connection."""
+    """Passes bytes both ways; `cut` ends every connection.
+
+    While `deaf` is set the server hears nothing more; while `closed` is, nobody gets a connection.
+    """
 
     def __init__(self, port: int) -> None:
         self.deaf = threading.Event()
+        self.closed = threading.Event()
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
@@ -32,6 +36,9 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.closed.is_set():
+                    client.close()
+                    continue
                 try:
                     server = socket.create_connection(("127.0.0.1", self._target))
                 except OSError:

@@ -18,10 +18,14 @@ def database_url() -> str:
 )
 def migrate(statement_timeout: int) -> None:
     """Bring the database's schema up to date; the release before may go on running meanwhile."""
+    from app.sites.links import follow_schema
+    from sql import connect
     from sql.migrate import MigrationError, migrate
 
     try:
         applied = migrate(database_url(), statement_timeout_s=statement_timeout)
+        with connect(database_url()) as conn:
+            follow_schema(conn)
     except (MigrationError, psycopg.OperationalError) as error:
         raise click.ClickException(str(error)) from None
     for name in applied:

@@ -30,6 +30,7 @@ PERIODS = {
     "onboarding.purge_orphans": timedelta(hours=6),
     "purges.purge_archived": timedelta(hours=1),
     "recalibrate.work": timedelta(minutes=1),
+    "sites.tend": timedelta(minutes=1),
     "uploads.watch": timedelta(minutes=1),
     "upkeep.purge_alerts": timedelta(hours=24),
     "upkeep.purge_arrivals": timedelta(hours=1),

@@ -1,0 +1,1 @@
+"""Several sites without a master: which tables they share, how they are joined, and how they are compared."""

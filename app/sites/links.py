@@ -1,0 +1,200 @@
+"""Join sites and part them: publications, subscriptions and slots of PostgreSQL's logical replication.
+
+Site 2 takes from site 1 by its subscription `almanac_from_1`, for which site 1 keeps the slot `almanac_to_2`. Every
+site takes from every other; nothing is passed on (`origin = none`).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+from psycopg import sql as compose
+from psycopg.types.json import Jsonb
+
+from app.sites.tables import REPLICATED
+from sql import DictConnection, Row, connect, queries
+
+_PATIENCE_S = 60.0
+_LOOPBACK = (None, "", "localhost", "127.0.0.1", "::1")
+_ENCRYPTED = {"require", "verify-ca", "verify-full"}
+
+
+class SiteError(Exception):
+    """What was asked of a site cannot be; says why, and the way out."""
+
+
+def init(conn: DictConnection, site_id: int, sites: int) -> None:
+    """Make this platform site `site_id` of at most `sites`. Raises SiteError."""
+    server = queries.site_conditions(conn)
+    if server["version"] < 160_000:
+        raise SiteError("sites need PostgreSQL 16 or newer: they rest on its logical replication with origin = none")
+    if not server["is_superuser"]:
+        raise SiteError("the role in DATABASE_URL must be a superuser: it makes a publication and subscriptions")
+    if server["wal_level"] != "logical":
+        raise SiteError("wal_level is not logical: ALTER SYSTEM SET wal_level = 'logical', and restart PostgreSQL")
+    here = queries.site(conn)
+    if here is not None and (here["id"], here["sites"]) != (site_id, sites):
+        raise SiteError(f"this is site {here['id']} of {here['sites']} already; `almanac site leave` ends that")
+    with conn.transaction():
+        queries.insert_site(conn, id=site_id, sites=sites)
+        follow_schema(conn)
+        if here is None:
+            # Inserts alone: what is pruned here is no deletion anywhere else.
+            conn.execute("CREATE PUBLICATION almanac FOR TABLE outbox, changes WITH (publish = 'insert')")
+    if server["kept"] == "-1":
+        conn.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '16GB'")  # for a site that is away
+        conn.execute("SELECT pg_reload_conf()")
+
+
+def follow_schema(conn: DictConnection) -> None:
+    """Share the tables of app/sites/tables.py with the columns they have now; where there are no sites, do nothing."""
+    if queries.site(conn) is None:
+        return
+    with conn.transaction():
+        queries.delete_replicated_tables(conn)
+        for name, table in REPLICATED.items():
+            queries.insert_replicated_table(
+                conn,
+                name=name,
+                key=table.key.split(),
+                local_columns=table.local.split(),
+                faint_columns=table.faint.split(),
+                yielding=Jsonb(table.yielding),
+            )
+        queries.map_site(conn)
+
+
+def link(conn: DictConnection, url: str, own_url: str) -> dict[int, DictConnection]:
+    """Take from the site at `url` and all that it takes from, and let them take from here; return connections to them.
+
+    The first is that to the site at `url`. From here on nothing that is written anywhere is missed. Raises SiteError.
+    """
+    here = _here(conn)
+    for address in (url, own_url):
+        _require_encryption(address)
+    first = connect(url)
+    there = queries.site(first)
+    if there is None:
+        raise SiteError("that platform is no site yet: run `almanac site init` there")
+    if there["sites"] != here["sites"] or there["id"] == here["id"]:
+        raise SiteError(
+            f"this is site {here['id']} of {here['sites']}, that one site {there['id']} of {there['sites']}"
+        )
+    if queries.migrated(conn) != queries.migrated(first):
+        raise SiteError("the two platforms are of different versions: run `almanac migrate` at both")
+    if not queries.site_is_empty(conn):
+        raise SiteError("there are accounts or datapoints here already: a site joins with an empty database")
+    peers = {
+        there["id"]: url,
+        **{row["id"]: row["url"] for row in queries.site_peers(first) if row["id"] != here["id"]},
+    }
+    connections = {there["id"]: first, **{peer: connect(peers[peer]) for peer in peers if peer != there["id"]}}
+    with conn.transaction():  # the seed's rows: the other sites have them, under the same ids, with edits
+        tables = [compose.Identifier(name) for name in (*REPLICATED, "row_versions", "changes", "pending_changes")]
+        conn.execute(compose.SQL("TRUNCATE {} CASCADE").format(compose.SQL(", ").join(tables)))
+    for peer, peer_conn in connections.items():
+        _subscribe(peer_conn, here["id"], own_url, as_site=peer)
+        _subscribe(conn, peer, peers[peer], as_site=here["id"])
+    # What another site had written before its slot for us was made comes from the first site, once that has it.
+    for peer, peer_conn in connections.items():
+        if peer != there["id"]:
+            wait_until_confirmed(peer_conn, there["id"])
+    return connections
+
+
+def relink(conn: DictConnection, peer_conn: DictConnection) -> None:
+    """Let the first site take from the second anew if that no longer keeps its log for it, as it does not for ever."""
+    here, peer = _here(conn)["id"], _here(peer_conn)["id"]
+    kept = {row["id"]: row for row in queries.site_lags(peer_conn)}
+    if here in kept and not kept[here]["lost"]:
+        return
+    (url,) = (row["url"] for row in queries.site_peers(conn) if row["id"] == peer)
+    _unsubscribe(conn, peer, drop_slot=False)
+    queries.drop_slot(peer_conn, id=here)
+    _subscribe(conn, peer, url, as_site=here)
+
+
+def leave(conn: DictConnection) -> list[int]:
+    """Be no site any more; return those that could not be reached, and keep a slot for this one. Raises SiteError."""
+    here = _here(conn)
+    unreached = []
+    for row in queries.site_peers(conn):
+        try:
+            with connect(row["url"]) as peer_conn:
+                _unsubscribe(peer_conn, here["id"])
+        except psycopg.OperationalError:
+            unreached.append(row["id"])
+        let_go(conn, row["id"])
+    conn.execute("DROP PUBLICATION almanac")
+    queries.unmap_site(conn)
+    return unreached
+
+
+def let_go(conn: DictConnection, peer: int) -> None:
+    """Take nothing any more from a site, and keep nothing for it."""
+    try:
+        _unsubscribe(conn, peer)
+    except psycopg.OperationalError:  # it is away: its own slot stays there
+        _unsubscribe(conn, peer, drop_slot=False)
+    queries.drop_slot(conn, id=peer)
+
+
+@contextmanager
+def peers(conn: DictConnection) -> Iterator[dict[int, DictConnection]]:
+    """Connections to all other sites, for a `with` block. Raises psycopg.OperationalError where one is away."""
+    opened = {row["id"]: connect(row["url"]) for row in queries.site_peers(conn)}
+    try:
+        yield opened
+    finally:
+        for peer_conn in opened.values():
+            peer_conn.close()
+
+
+def wait_until_confirmed(conn: DictConnection, peer: int, patience_s: float = _PATIENCE_S) -> None:
+    """Return once another site has all that has been written here so far. Raises SiteError when it takes too long."""
+    position = queries.log_position(conn)
+    deadline = time.monotonic() + patience_s
+    while not queries.site_has_confirmed(conn, id=peer, position=position):
+        if time.monotonic() > deadline:
+            raise SiteError(f"site {peer} has not taken what it lacks for {patience_s:.0f} s: is it away?")
+        time.sleep(0.05)
+
+
+def _here(conn: DictConnection) -> Row:
+    here: Row | None = queries.site(conn)
+    if here is None:
+        raise SiteError("this platform is no site: `almanac site init --id K --of N` makes it one")
+    return here
+
+
+def _require_encryption(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.hostname not in _LOOPBACK and not _ENCRYPTED & set(parse_qs(parts.query).get("sslmode", [])):
+        raise SiteError(
+            f"the connection to {parts.hostname} would not be encrypted: add ?sslmode=verify-full&sslrootcert=… to its"
+            " address, or sslmode=require where its certificate is nobody's"
+        )
+
+
+def _subscribe(conn: DictConnection, peer: int, url: str, as_site: int) -> None:
+    conn.execute(
+        compose.SQL(
+            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION almanac"
+            " WITH (slot_name = {}, origin = none, copy_data = false, binary = true)"
+        ).format(
+            compose.Identifier(f"almanac_from_{peer}"), compose.Literal(url), compose.Literal(f"almanac_to_{as_site}")
+        )
+    )
+
+
+def _unsubscribe(conn: DictConnection, peer: int, *, drop_slot: bool = True) -> None:
+    """End a subscription and, at the other site, the slot that it has there."""
+    if peer not in {row["id"] for row in queries.site_peers(conn)}:
+        return
+    name = compose.Identifier(f"almanac_from_{peer}")
+    if not drop_slot:
+        conn.execute(compose.SQL("ALTER SUBSCRIPTION {} DISABLE").format(name))
+        conn.execute(compose.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(name))
+    conn.execute(compose.SQL("DROP SUBSCRIPTION {}").format(name))

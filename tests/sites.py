@@ -1,0 +1,154 @@
+"""Sites of a test: real PostgreSQL servers that replicate to each other; they can be cut off, skewed and compared."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from click.testing import CliRunner
+from postgres_servers import PostgresServer, prepare_server, server_directory, start_server
+from proxy import Proxy, proxy_to
+from waiting import wait_for
+
+from app.cli import almanac
+from app.jobs.sites import tend_replication
+from app.sites.tables import REPLICATED
+from scripts import services
+from sql import DictConnection, connect
+
+SETTINGS = {
+    "wal_level": "logical",
+    # a link that was cut is made again at once
+    "wal_retrieve_retry_interval": "100ms",
+    "wal_receiver_timeout": "3s",
+    "wal_sender_timeout": "3s",
+}
+
+
+class Site:
+    """One site; the others reach it through its proxy."""
+
+    def __init__(self, number: int, server: PostgresServer, proxy: Proxy) -> None:
+        self.number = number
+        self.server = server
+        self.proxy = proxy
+        self.url = services.database_url(proxy.port)  # for the others
+        self._conn: DictConnection | None = None
+
+    @property
+    def conn(self) -> DictConnection:
+        if self._conn is None or self._conn.closed:
+            self._conn = connect(self.server.url)
+        return self._conn
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        """Run `almanac …` as an operator of this site, and return what it says."""
+        env = {"DATABASE_URL": self.server.url, "SITE_URL": self.url}
+        result = CliRunner().invoke(almanac, arguments, env=env, catch_exceptions=False)
+        assert bool(result.exit_code) == fails, result.output
+        return result.output
+
+    def cut_off(self) -> None:
+        """Let nobody receive from this site."""
+        self.proxy.closed.set()
+        self.proxy.cut()
+
+    def let_in(self) -> None:
+        self.proxy.closed.clear()
+
+    def kill(self) -> None:
+        """`kill -9` every process of the database, and start it again."""
+        self.server.kill()
+        if self._conn is not None:
+            self._conn.close()
+        self.server.start()
+        self.server.wait_until_ready()
+
+    def skew_clock(self, seconds: int) -> None:
+        """Let this site's clock go ahead or after."""
+        self.conn.execute(
+            "CREATE OR REPLACE FUNCTION wall_clock() RETURNS bigint LANGUAGE sql VOLATILE RETURN"
+            f" ((extract(epoch FROM clock_timestamp()) + {seconds}) * 1000000)::bigint"
+        )
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+        self.server.stop()
+
+
+@contextmanager
+def new_sites(count: int) -> Iterator[list[Site]]:
+    """As many platforms, each with its catalogue and not a site yet."""
+    with ExitStack() as stack:
+        directory: Path = stack.enter_context(server_directory())
+        sites = []
+        for number in range(1, count + 1):
+            server = start_server(directory / f"site{number}", settings=SETTINGS)
+            proxy = stack.enter_context(proxy_to(server.port))
+            sites.append(Site(number, server, proxy))
+            stack.callback(sites[-1].close)
+            prepare_server(server)
+        yield sites
+
+
+def join_all(sites: list[Site]) -> None:
+    for site in sites:
+        site.run("site", "init", "--id", str(site.number), "--of", str(len(sites)))
+    for site in sites[1:]:
+        site.run("site", "join", sites[0].url)
+
+
+def state_of(site: Site) -> dict[str, list[tuple[object, ...]]]:
+    """Everything that sites share, but for what each counts by itself."""
+    state = {
+        name: [tuple(row.values()) for row in site.conn.execute("SELECT * FROM rows_of(%s) ORDER BY key", [name])]
+        for name in REPLICATED
+    }
+    datapoints = site.conn.execute("SELECT * FROM datapoints ORDER BY device_id, sensor_id, time").fetchall()
+    return {**state, "datapoints": [tuple(row.values()) for row in datapoints]}
+
+
+def settle(sites: list[Site], seconds: float = 30) -> None:
+    """Let workers do their part, and return once all sites have the same; fail after so many seconds."""
+
+    def same() -> bool:
+        for site in sites:
+            tend_replication(site.conn)
+        first, *others = (state_of(site) for site in sites)
+        return all(state == first for state in others)
+
+    try:
+        wait_for(same, seconds)
+    except AssertionError:
+        first, *others = (state_of(site) for site in sites)
+        for site, state in zip(sites[1:], others, strict=True):
+            for name in first:
+                differing = set(map(repr, first[name])) ^ set(map(repr, state[name]))
+                assert not differing, f"site 1 and {site.number}, {name}: {sorted(differing)[:6]}"
+
+
+def orphans(conn: DictConnection) -> list[tuple[str, int]]:
+    """The foreign keys that rows break: a server does not check what replication brings."""
+    broken = []
+    for row in conn.execute(
+        "SELECT conrelid::regclass::text AS child, confrelid::regclass::text AS parent,"
+        " ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS k (n, i)"
+        " JOIN pg_attribute ON attrelid = conrelid AND attnum = n ORDER BY i) AS columns,"
+        " ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS k (n, i)"
+        " JOIN pg_attribute ON attrelid = confrelid AND attnum = n ORDER BY i) AS keys"
+        " FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace"
+    ).fetchall():
+        matches = " AND ".join(f"p.{k} = c.{c}" for c, k in zip(row["columns"], row["keys"], strict=True))
+        given = " AND ".join(f"c.{c} IS NOT NULL" for c in row["columns"])
+        count = conn.execute(
+            f"SELECT count(*) AS n FROM {row['child']} AS c"
+            f" WHERE {given} AND NOT EXISTS (SELECT FROM {row['parent']} AS p WHERE {matches})"
+        ).fetchone()
+        if count["n"]:
+            broken.append((f"{row['child']}.{row['columns']}", count["n"]))
+    return broken
+
+
+def site_sees(site: Site, query: str, *parameters: object) -> None:
+    """Return once a query, at a site, returns true."""
+    wait_for(lambda: next(iter(site.conn.execute(query, parameters).fetchone().values())))
