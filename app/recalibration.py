@@ -9,7 +9,7 @@ import psycopg
 from app.calibrations import compute
 from ingestor.columns import Columns, Mask
 from ingestor.times import from_us, to_us
-from ingestor.versions import look_up
+from ingestor.versions import Versions
 from ingestor.writer import COPY, send
 from sql import DictConnection, Row, queries
 
@@ -33,7 +33,7 @@ def do_slice(conn: DictConnection, redo: Row, lease_s: float) -> Row | None:
     component = {"device_id": redo["device_id"], "sensor_id": redo["sensor_id"]}
     device_ids = np.array([redo["device_id"]], np.int32)
     with conn.transaction():
-        horizon_us = to_us(queries.hold_rollup_horizon(conn))
+        held = queries.hold_rollup_horizon(conn)
         queries.lock_readings(conn, device_ids=device_ids)
         where = {**component, "start": redo["done_until"], "before": redo["range_end"]}
         found = queries.slice_datapoints(conn, **where, most=SLICE)
@@ -41,14 +41,16 @@ def do_slice(conn: DictConnection, redo: Row, lease_s: float) -> Row | None:
             return None
         alike = np.full((2, len(found["times"])), [[redo["device_id"]], [redo["sensor_id"]]], np.int32)
         old = Columns(*alike, **found)
-        new = compute(conn, look_up(conn, old), **component, times=old.times, raws=old.raws)
+        new = compute(
+            conn, Versions().look_up(conn, old, held["calibrations"]), **component, times=old.times, raws=old.raws
+        )
         changed = _differs(old, new)
         if changed.any():
             hlc = queries.next_hlc(conn)
             written = _store(conn, component, new, changed, hlc)
             if hlc is not None:
                 send(conn, written, hlc)
-            late = np.unique(old.times[changed & (old.times < horizon_us)] // _DAY_US)
+            late = np.unique(old.times[changed & (old.times < to_us(held["horizon"]))] // _DAY_US)
             lates = np.array([len(late) > 0], np.int32)
             heard = {"first_times": old.times[:1], "times": old.times[-1:]}
             queries.touch_devices(conn, device_ids=device_ids, **heard, lates=lates)

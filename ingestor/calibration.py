@@ -1,14 +1,16 @@
 """From raw to value: which version of an equation holds for each datapoint, and what it computes. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ingestor.columns import Columns, Floats, Integers, Mask, Times
-from ingestor.equation import Equation
+from ingestor.equation import Equation, Form
 
 BEGINNING_US, FOREVER_US = -(2**63), 2**63 - 1
+
+_Scope = tuple[int | None, int | None]  # a kit, a device, or neither: everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,61 +25,113 @@ class Version:
     kit_id: int | None = None
     device_id: int | None = None
 
+    @property
+    def component(self) -> int:
+        """Its sensor within its scope, as one number."""
+        return (self.device_id or self.kit_id or 0) << 32 | self.sensor_id
 
-@dataclass(frozen=True, slots=True)
+
 class Calibration:
-    """The versions that may hold for some datapoints, and what they need to know of the devices."""
+    """The versions that may hold for some datapoints, and what they need to know of the devices.
 
-    versions: Sequence[Version] = ()  # the widest scope first: sensor, kit, device
-    devices_of_kits: Mapping[int, Integers] = field(default_factory=dict)
-    # (device, key): the sensor that the key stands for
-    sensors_of_keys: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    `kits` are the kits of those devices that have one. `sensors_of_keys` are, by device and key, the sensors that keys
+    stand for.
+    """
+
+    def __init__(
+        self,
+        versions: Sequence[Version] = (),
+        kits: Mapping[int, int] | None = None,
+        sensors_of_keys: Mapping[tuple[int, str], int] | None = None,
+    ) -> None:
+        # The widest scope first, and in each the versions of a component together, the oldest first.
+        self.versions = sorted(
+            versions,
+            key=lambda each: (each.device_id is not None, each.kit_id is not None, each.component, each.start_us),
+        )
+        self.sensors_of_keys = {} if sensors_of_keys is None else sensors_of_keys
+        self._kits = {} if kits is None else kits
+        self._components = np.array([version.component for version in self.versions], np.int64)
+        self._starts = np.array([version.start_us for version in self.versions], np.int64)
+        self._ends = np.array([version.end_us for version in self.versions], np.int64)
+        self._crossing = [version for version in self.versions if version.equation.inputs]
+        self._ids = np.array([version.id for version in self.versions], np.int32)
+        of_kits = sum(version.kit_id is not None for version in self.versions)
+        of_devices = sum(version.device_id is not None for version in self.versions)
+        self._first_of_kits = len(self.versions) - of_devices - of_kits
+        self._first_of_devices = len(self.versions) - of_devices
+        forms: dict[Form, int] = {}
+        self._forms = np.array([forms.setdefault(each.equation.form, len(forms)) for each in self.versions], np.int32)
 
     def apply(self, rows: Columns) -> Columns:
         """Return rows, which are in the order of their keys, with the values that their raws make."""
         if not self.versions or not len(rows):
             return rows
-        readings = None  # most equations need no other component
-        values, ids = rows.raws.copy(), np.zeros(len(rows), np.int32)
         chosen = self._choose(rows)
-        by_version = np.argsort(chosen, kind="stable")
-        places, starts = np.unique(chosen[by_version], return_index=True)
-        for place, here in zip(places, np.split(by_version, starts[1:]), strict=True):
-            if place >= 0:
-                version = self.versions[place]
-                others = {}
-                for key in version.equation.inputs:
-                    readings = readings or Readings(rows)
-                    device_ids, times = rows.device_ids[here], rows.times[here]
-                    others[key] = readings.raws(device_ids, self.sensors(device_ids, key), times)
-                values[here] = version.equation(rows.raws[here], others)
-                ids[here] = version.id
+        if not (chosen >= 0).any():
+            return rows
+        readings = None  # most equations need no other component
+        values, ids = rows.raws.copy(), np.where(chosen >= 0, self._ids[chosen], 0).astype(np.int32)
+        forms = np.where(chosen >= 0, self._forms[chosen], -1)
+        for number in np.unique(forms[forms >= 0]):
+            here = np.flatnonzero(forms == number)
+            places, place = np.unique(chosen[here], return_inverse=True)
+            equations = [self.versions[each].equation for each in places]
+            form = equations[0].form
+            numbers = np.array([equation.numbers for equation in equations]).T
+            others = {}
+            for key in form.inputs:
+                readings = readings or Readings(rows)
+                device_ids, times = rows.device_ids[here], rows.times[here]
+                others[key] = readings.raws(device_ids, self.sensors(device_ids, key), times)
+            values[here] = form(numbers[:, place] if len(places) > 1 else numbers, rows.raws[here], others)
         return replace(rows, values=values, calibration_ids=ids)
 
     def _choose(self, rows: Columns) -> Integers:
         """Return for each row the place of its version in `versions`, or -1."""
         chosen = np.full(len(rows), -1, np.int32)
         components = rows.components()
-        for place, version in enumerate(self.versions):  # the last to speak is the nearest
-            if version.device_id is not None:
-                component = version.device_id << 32 | version.sensor_id
-                start, end = np.searchsorted(components, (component, component + 1))
-                here = np.arange(start, end)
-            else:
-                here = np.flatnonzero(rows.sensor_ids == version.sensor_id)
-                if version.kit_id is not None:
-                    here = here[self.covers(version, rows.device_ids[here])]
-            times = rows.times[here]
-            chosen[here[(times >= version.start_us) & (times < version.end_us)]] = place
+        first = np.append(True, components[1:] != components[:-1])
+        sensors, devices = components[first] & 0xFFFFFFFF, components[first] >> 32
+        component = np.cumsum(first) - 1  # of each row: the place of its component among all
+        # The last to speak is the nearest.
+        self._choose_of(sensors, 0, self._first_of_kits, component, rows.times, chosen)
+        if self._first_of_kits < self._first_of_devices:
+            kits = np.array([self._kits.get(device, 0) for device in devices.tolist()], np.int64)
+            wanted = np.where(kits, kits << 32 | sensors, -1)
+            self._choose_of(wanted, self._first_of_kits, self._first_of_devices, component, rows.times, chosen)
+        self._choose_of(components[first], self._first_of_devices, len(self.versions), component, rows.times, chosen)
         return chosen
 
-    def covers(self, version: Version, device_ids: Integers) -> Mask:
-        """Return which of these devices are in a version's scope."""
-        if version.device_id is not None:
-            return np.equal(device_ids, version.device_id)
-        if version.kit_id is not None:
-            return np.isin(device_ids, self.devices_of_kits.get(version.kit_id, ()))
-        return np.ones(len(device_ids), np.bool_)
+    def _choose_of(
+        self, wanted: Times, first: int, last: int, component: Integers, times: Times, chosen: Integers
+    ) -> None:
+        """Choose among the versions of one scope; `wanted` are the components in it that rows are of."""
+        known = self._components[first:last]
+        place = first + np.searchsorted(known, wanted)
+        end = first + np.searchsorted(known, wanted, side="right")
+        while (going := place < end).any():
+            here = np.flatnonzero(going[component])
+            versions = place[component[here]]
+            holds = (times[here] >= self._starts[versions]) & (times[here] < self._ends[versions])
+            chosen[here[holds]] = versions[holds]
+            place += going
+
+    def reaches(self, earliest_us: int, latest_us: int) -> dict[tuple[int, frozenset[str]], set[_Scope]]:
+        """Return whose values need which other components between two times: by sensor and keys, in which scopes."""
+        reaches: dict[tuple[int, frozenset[str]], set[_Scope]] = {}
+        for version in self._crossing:
+            if version.start_us <= latest_us and version.end_us > earliest_us:
+                reach = reaches.setdefault((version.sensor_id, version.equation.inputs), set())
+                reach.add((version.kit_id, version.device_id))
+        return reaches
+
+    def covered(self, reach: set[_Scope], device_ids: Integers) -> Integers:
+        """Return which of these devices are in one of the scopes."""
+        if (None, None) in reach:
+            return device_ids
+        here = [(None, each) in reach or (self._kits.get(each), None) in reach for each in device_ids.tolist()]
+        return device_ids[np.array(here, np.bool_)]
 
     def sensors(self, device_ids: Integers, key: str) -> Integers:
         """Return the sensor that a key stands for on each of these devices, 0 where it stands for none."""

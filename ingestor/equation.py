@@ -31,6 +31,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -41,7 +43,9 @@ MOST_NODES = 1000  # operators, calls, names and numbers; a point of a table is 
 DEEPEST = 50  # levels of nesting
 
 Columns = Mapping[str, Floats]
-Step = Callable[[Columns], Floats]
+Step = Callable[
+    [Mapping[Any, Floats]], Floats
+]  # of columns by their names, and of an equation's numbers by their places
 
 
 class EquationError(ValueError):
@@ -52,18 +56,41 @@ class EquationError(ValueError):
         self.position = position
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Form:
+    """What equations have in common that differ in their numbers alone; those of a table belong to the form."""
+
+    inputs: frozenset[str]  # keys of the other components it uses
+    _step: Step
+
+    def __call__(self, numbers: Sequence[Any], raw: Floats, others: Columns) -> Floats:
+        """Return the values for a column of raws and columns of inputs; NaN stands for null in and out.
+
+        A number is one for all of them, or a column too.
+        """
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(self._step({**others, **dict(enumerate(numbers)), "raw": raw}), raw.shape)
+
+
 @dataclass(frozen=True, slots=True)
 class Equation:
     """A compiled equation."""
 
     text: str
-    inputs: frozenset[str]  # keys of the other components it uses
-    _step: Step
+    form: Form
+    numbers: tuple[float, ...]
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The keys of the other components it uses."""
+        return self.form.inputs
 
     def __call__(self, raw: Floats, others: Columns) -> Floats:
         """Return the values for a column of raws and columns of its inputs; NaN stands for null in and out."""
-        with np.errstate(all="ignore"):
-            return np.broadcast_to(self._step({**others, "raw": raw}), raw.shape)
+        return self.form([np.array(number) for number in self.numbers], raw, others)
+
+
+_forms: WeakValueDictionary[str, Form] = WeakValueDictionary()
 
 
 @lru_cache(maxsize=10_000)
@@ -73,9 +100,10 @@ def compile_equation(text: str) -> Equation:
         raise EquationError(LONGEST + 1, f"an equation has at most {LONGEST} characters, this one has {len(text)}")
     if not text.strip():
         raise EquationError(1, "an equation is not empty: `raw` alone keeps what the device sent")
-    compiler = _Compiler()
-    step = compiler.number(_parse(text), 1)
-    return Equation(text, frozenset(compiler.names - {"raw"}), step)
+    compiler, tree = _Compiler(), _parse(text)
+    step = compiler.number(tree, 1)
+    form = _forms.setdefault(ast.dump(tree), Form(frozenset(compiler.names - {"raw"}), step))
+    return Equation(text, form, tuple(compiler.numbers))
 
 
 _STRANGER = re.compile(r"""[^\sA-Za-z0-9_.,()+\-*/<>=!"']""", re.ASCII)
@@ -157,10 +185,11 @@ _SHAPES = {
 
 
 class _Compiler:
-    """Builds the steps of one equation, and counts what it meets."""
+    """Builds the steps of one equation, takes its numbers out of the tree, and counts what it meets."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.numbers: list[float] = []
         self._nodes = 0
 
     def number(self, node: ast.expr, depth: int) -> Step:
@@ -168,8 +197,10 @@ class _Compiler:
         self._count(node, depth)
         match node:
             case ast.Constant():
-                number = np.array(_constant(node))
-                return lambda columns: number
+                place = len(self.numbers)
+                self.numbers.append(_constant(node))
+                node.value = 0
+                return lambda columns: columns[place]
             case ast.Name(id=key):
                 return self._component(key)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign):
@@ -290,8 +321,3 @@ def _constant(node: ast.expr) -> float:
 
 def _error(node: ast.expr, reason: str) -> EquationError:
     return EquationError(max(node.col_offset, 1), reason)
-
-
-def missing_keys(equation: Equation, known: Sequence[str]) -> list[str]:
-    """Return the keys that the equation uses and that are not among the known ones."""
-    return sorted(equation.inputs - set(known))

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from ingestor.sensors import Sensors
 from ingestor.strangers import Strangers
+from ingestor.versions import Versions
 from sql import DictConnection, queries
 
 # Kits without a clock send 1970: a chunk for each such day. No kit is older than 2000.
@@ -25,6 +26,7 @@ class Known:
 
     def __init__(self) -> None:
         self.sensors = Sensors()
+        self.versions = Versions()
         self.components: set[tuple[int, int]] = set()  # (device id, sensor id)
         self._devices: dict[str, tuple[int, datetime | None]] = {}  # by token, with the end of its validity
         self._named: dict[str, int] = {}
@@ -46,6 +48,7 @@ class Known:
             self._devices.clear()
             self.components.clear()
             self.sensors = Sensors()
+            self.versions = Versions()
             self._version = version
 
     def earliest(self, now: datetime) -> datetime:

@@ -5,23 +5,75 @@ from dataclasses import replace
 import numpy as np
 
 from ingestor.calibration import FOREVER_US, Calibration, Readings, Version
-from ingestor.columns import Columns
+from ingestor.columns import Columns, Integers
 from ingestor.equation import compile_equation
-from ingestor.times import from_us, to_us
+from ingestor.times import to_us
 from sql import DictConnection, Row, queries
 
+_MOST = 100_000  # versions of devices, some 50 MB: beyond that it starts anew
 
-def calibrate(conn: DictConnection, rows: Columns) -> tuple[Columns, Columns]:
+
+class Versions:
+    """Remembers which versions there are for which devices, while nobody adds one.
+
+    Of absence it remembers nothing: a component that an equation needs and a device lacks may come any time.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._wide: list[Version] | None = None  # of sensors and kits
+        self._own: list[Version] = []  # of devices
+        self._devices: set[int] = set()  # those that have been looked up
+        self._kits: dict[int, int] = {}
+        self._sensors_of_keys: dict[tuple[int, str], int] = {}
+        self._calibration = Calibration()
+
+    def look_up(self, conn: DictConnection, rows: Columns, number: int) -> Calibration:
+        """Return what holds for these rows; `number` is that of hold_rollup_horizon, in the same transaction.
+
+        Nothing is asked of the database about devices that it knows, at most three queries are about others.
+        """
+        if number != self._number or len(self._own) > _MOST:
+            self._forget()
+            self._number = number
+        device_ids = np.unique(rows.device_ids)
+        unknown = [device for device in device_ids.tolist() if device not in self._devices]
+        if unknown or self._wide is None:
+            self._look_up_devices(conn, unknown)
+        earliest_us, latest_us = (int(rows.times.min()), int(rows.times.max())) if len(rows) else (0, 0)
+        for (_, keys), reach in self._calibration.reaches(earliest_us, latest_us).items():
+            covered = self._calibration.covered(reach, device_ids).tolist()
+            lacking = {device for device in covered for key in keys if (device, key) not in self._sensors_of_keys}
+            if lacking:
+                for row in queries.sensors_of_keys(conn, device_ids=sorted(lacking), keys=sorted(keys)):
+                    self._sensors_of_keys[row["device_id"], row["key"]] = row["sensor_id"]
+        return self._calibration
+
+    def _look_up_devices(self, conn: DictConnection, device_ids: list[int]) -> None:
+        own = [_version(row) for row in queries.calibrations_of_devices(conn, device_ids=device_ids)]
+        self._own += own
+        self._kits.update((row["id"], row["kit_id"]) for row in queries.kits_of_devices(conn, device_ids=device_ids))
+        self._devices.update(device_ids)
+        if self._wide is None or own:
+            self._wide = self._wide or [_version(row) for row in queries.wide_calibrations(conn)]
+            self._calibration = Calibration([*self._wide, *self._own], self._kits, self._sensors_of_keys)
+
+
+def calibrate(conn: DictConnection, rows: Columns, versions: Versions, held: Row) -> tuple[Columns, Columns]:
     """Return rows with their values, and stored datapoints that these rows give another value: to be stored again.
 
     `rows` are in the order of their keys. What a reading lacks for an equation may be stored already, and what is
     stored may have waited for these rows: devices and clients send a reading's components apart, too.
 
-    Call it in the transaction that stores the rows, after hold_rollup_horizon. Whoever adds a version waits for such
-    transactions to end, so its redo finds what they wrote, and later ones see the version.
+    Call it in the transaction that stores the rows, with what hold_rollup_horizon returned in it. Whoever adds a
+    version waits for such transactions to end, so its redo finds what they wrote, and later ones see the version.
     """
-    queries.lock_recalibrated(conn, device_ids=np.unique(rows.device_ids))
-    calibration = look_up(conn, rows)
+    if held["recalibrating"]:
+        queries.lock_recalibrated(conn, device_ids=np.unique(rows.device_ids))
+    calibration = versions.look_up(conn, rows, held["calibrations"])
     missing = _missing(conn, calibration, rows)
     stored = Columns(**queries.stored_datapoints(conn, **_keys(missing))) if len(missing) else missing
     if not len(stored):
@@ -34,43 +86,18 @@ def calibrate(conn: DictConnection, rows: Columns) -> tuple[Columns, Columns]:
     return computed.take(~followed), followers.take(~same | (followers.calibration_ids != stored.calibration_ids))
 
 
-def look_up(conn: DictConnection, rows: Columns) -> Calibration:
-    """Return what holds for these rows: one query, or up to three where a version is a kit's or has inputs."""
-    if not len(rows):
-        return Calibration()
-    device_ids = np.unique(rows.device_ids)
-    versions = [
-        _version(row)
-        for row in queries.calibrations_in_force(
-            conn,
-            device_ids=device_ids,
-            sensor_ids=np.unique(rows.sensor_ids),
-            earliest=from_us(int(rows.times.min())),
-            latest=from_us(int(rows.times.max())),
-        )
-    ]
-    kit_ids = sorted({version.kit_id for version in versions if version.kit_id is not None})
-    kits = queries.devices_of_kits(conn, device_ids=device_ids, kit_ids=kit_ids) if kit_ids else []
-    keys = sorted({key for version in versions for key in version.equation.inputs})
-    sensors = queries.sensors_of_keys(conn, device_ids=device_ids, keys=keys) if keys else []
-    return Calibration(
-        versions,
-        {row["kit_id"]: row["device_ids"] for row in kits},
-        {(row["device_id"], row["key"]): row["sensor_id"] for row in sensors},
-    )
-
-
 def _missing(conn: DictConnection, calibration: Calibration, rows: Columns) -> Columns:
     """Return the keys of what the rows' readings lack for equations with inputs; locks the devices concerned."""
     missing = rows.take(slice(0, 0))
-    crossing = [version for version in calibration.versions if version.equation.inputs]
-    if not crossing:
+    reaches = calibration.reaches(int(rows.times.min()), int(rows.times.max())) if len(rows) else {}
+    if not reaches:
         return missing
     readings, locked = Readings(rows), missing.device_ids
-    for version in crossing:
-        covered = rows.take(calibration.covers(version, rows.device_ids))
-        parts = [np.full(len(covered), version.sensor_id, np.int32)]
-        parts += [calibration.sensors(covered.device_ids, key) for key in sorted(version.equation.inputs)]
+    for (sensor_id, keys), reach in reaches.items():
+        device_ids: Integers = calibration.covered(reach, np.unique(rows.device_ids))
+        covered = rows.take(np.isin(rows.device_ids, device_ids))
+        parts = [np.full(len(covered), sensor_id, np.int32)]
+        parts += [calibration.sensors(covered.device_ids, key) for key in sorted(keys)]
         concerned = np.any([covered.sensor_ids == part for part in parts], axis=0)
         locked = np.union1d(locked, covered.device_ids[concerned])
         for part in parts:

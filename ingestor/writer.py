@@ -14,7 +14,7 @@ from ingestor.batch import Batch
 from ingestor.columns import Columns, Mask
 from ingestor.known import Known
 from ingestor.times import to_us
-from ingestor.versions import calibrate
+from ingestor.versions import Versions, calibrate
 from sql import DictConnection, queries
 
 log = logging.getLogger(__name__)
@@ -63,25 +63,28 @@ class Writer:
         received = batch.columns()
         stored = np.zeros(len(received), np.bool_)
         made: set[tuple[int, int]] = set()
+        # Known again once this has committed: what is looked up in here may go with it.
+        versions, self._known.versions = self._known.versions, Versions()
         with conn.transaction():
             if len(received):
                 # Where this is, is late: it stays until we commit.
-                horizon = queries.hold_rollup_horizon(conn)
+                held = queries.hold_rollup_horizon(conn)
                 order = received.order()
                 rows = received.take(order)
                 components = np.unique(rows.components())
                 pairs = zip((components >> 32).tolist(), (components & 0xFFFFFFFF).tolist(), strict=True)
                 made = self._known.make_components(conn, pairs)
-                rows, followers = calibrate(conn, rows)
+                rows, followers = calibrate(conn, rows, versions, held)
                 hlc = queries.next_hlc(conn) if self._known.has_sites else None
                 changed = self._store(conn, rows, hlc)
                 if changed.any():
-                    _settle(conn, rows.take(changed), horizon, hlc)
+                    _settle(conn, rows.take(changed), held["horizon"], hlc)
                 if len(followers) and (changed_followers := _upsert(conn, followers, hlc)).any():
-                    _settle(conn, followers.take(changed_followers), horizon, hlc)
+                    _settle(conn, followers.take(changed_followers), held["horizon"], hlc)
                 stored[order] = changed
             _keep_the_rest(conn, batch)
         self._known.components |= made
+        self._known.versions = versions
         count, quarantined = int(stored.sum()), len(batch.quarantined)
         total = len(received) + quarantined + batch.rejected
         return Written(Ledger(total, count, len(received) - count, quarantined, batch.rejected), stored)

@@ -175,7 +175,7 @@ def ingest(conn: DictConnection, batches: int) -> dict[str, Any]:
     return {kind: work.figures() | {"cost": costs[kind]} for kind, work in works.items()}
 
 
-def _uncalibrated(conn: DictConnection, rows: Columns) -> tuple[Columns, Columns]:
+def _uncalibrated(conn: DictConnection, rows: Columns, *_: Any) -> tuple[Columns, Columns]:
     return rows, rows.take(slice(0, 0))
 
 

@@ -25,9 +25,10 @@ LEFT JOIN sensors AS s ON s.default_key = r.key
 WHERE c.sensor_id IS NOT NULL OR s.id IS NOT NULL
 GROUP BY r.device_id, r.key, c.sensor_id;
 
--- name: hold_rollup_horizon()$
--- Keep the horizon where it is until this transaction ends, so that what it writes below it is marked.
-SELECT horizon FROM rollup_horizon FOR SHARE;
+-- name: hold_rollup_horizon()^
+-- Keep the horizon where it is until this transaction ends, so that what it writes below it is marked; and calibrations
+-- as they are: `calibrations` is their number, which moves with each that is added, `recalibrating` whether redos run.
+SELECT horizon, calibrations, recalibrating FROM rollup_horizon FOR SHARE;
 
 -- name: insert_missing_components(device_ids, sensor_ids)!
 -- Make the components that these (device, sensor) pairs lack. The key is the one that the device's kit gives, else the

@@ -63,6 +63,12 @@ WHERE id = (
 )
 RETURNING id, device_id, sensor_id, range_start, range_end, done_until;
 
+-- name: note_recalibrating()!
+-- Tell writers whether a redo runs. Call it with what begins one, after hold_writers: an end needs not be heard at once.
+UPDATE rollup_horizon
+SET recalibrating = NOT recalibrating
+WHERE recalibrating <> EXISTS (SELECT FROM recalibrations WHERE state = 'running');
+
 -- name: release_recalibration(id)!
 -- Let another worker go on with a redo.
 UPDATE recalibrations SET state = 'queued', leased_until = NULL WHERE id = :id AND state = 'running';

@@ -11,12 +11,16 @@ from ingestor.writer import Ledger, Writer
 from sql import DictConnection
 
 
-def receive(conn: DictConnection, device_id: int, **sent: Sequence[tuple[datetime, float]]) -> Ledger:
-    """Store what a device's sensors sent, each given as s55=[(time, raw), …]."""
+def receive(
+    conn: DictConnection, device_id: int, known: Known | None = None, **sent: Sequence[tuple[datetime, float]]
+) -> Ledger:
+    """Store what a device's sensors sent, each given as s55=[(time, raw), …], by a writer that knows this much."""
+    known = known or Known()
+    known.refresh(conn)
     points = [(int(name[1:]), to_us(time), raw) for name, points in sent.items() for time, raw in points]
     sensor_ids, times, raws = (list(column) for column in zip(*points, strict=True))
     batch = Batch(EARLIEST, [device_id] * len(points), sensor_ids, times, raws)
-    return Writer(Known()).write(conn, batch).ledger
+    return Writer(known).write(conn, batch).ledger
 
 
 def stored(conn: DictConnection, device_id: int, sensor_id: int) -> list[tuple[Any, ...]]:

@@ -15,8 +15,8 @@ from ingestor.calibration import Calibration, Readings, Version
 from ingestor.columns import Columns
 from ingestor.equation import compile_equation
 from ingestor.times import to_us
-from ingestor.versions import calibrate
-from sql import DictConnection
+from ingestor.versions import Versions, calibrate
+from sql import DictConnection, queries
 
 T0 = datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
 SCK_1_0, SCK_1_1 = 2, 3
@@ -25,7 +25,8 @@ NOISE, TEMPERATURE, LIGHT, BATTERY = 7, 12, 14, 10
 
 def computed(conn: DictConnection, device_id: int, sensor_id: int, raw: float) -> float:
     """The value of a datapoint of T0."""
-    rows, _ = calibrate(conn, Columns.of_raw([device_id], [sensor_id], [to_us(T0)], [raw]))
+    rows = Columns.of_raw([device_id], [sensor_id], [to_us(T0)], [raw])
+    rows, _ = calibrate(conn, rows, Versions(), queries.hold_rollup_horizon(conn))
     return float(rows.values[0])
 
 
@@ -100,7 +101,7 @@ def test_the_nearest_valid_version_wins(
         rows = in_order(
             [device_id] * len(days) + [of_no_kit] * len(days), [55] * 2 * len(days), times * 2, [1.0] * 2 * len(days)
         )
-        rows, _ = calibrate(conn, rows)
+        rows, _ = calibrate(conn, rows, Versions(), queries.hold_rollup_horizon(conn))
 
     by_sensor = [version for version in versions if version[0] == "sensor"]
     expected = [nearest_factor(versions, day) for day in days] + [nearest_factor(by_sensor, day) for day in days]

@@ -36,6 +36,7 @@ def _take(conn: DictConnection) -> Row | None:
     with conn.transaction():
         queries.hold_writers(conn)
         redo: Row | None = queries.take_recalibration(conn, lease_s=LEASE_S)
+        queries.note_recalibrating(conn)
     return redo
 
 
