@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.policy import viewer
+from app.policy import Viewer, viewer
 from sql import DictConnection, Row, queries
 
 
@@ -16,13 +16,16 @@ class DeviceRecord:
     components: list[tuple[Row, Row]]  # each with its sensor, by the sensor's name
 
 
-def read_devices(conn: DictConnection, ids: Sequence[int]) -> list[DeviceRecord]:
-    """Return the devices with these ids, in this order, as the asking user may see them; archived ones are left out."""
+def read_devices(conn: DictConnection, ids: Sequence[int], who: Viewer | None = None) -> list[DeviceRecord]:
+    """Return the devices with these ids, in this order, as `who` may see them; archived ones are left out.
+
+    `who` is the asking user, unless it is given.
+    """
     devices = queries.devices_by_ids(conn, ids=list(ids)) if ids else []
     if not devices:
         return []
     owner_ids = list({device["owner_id"] for device in devices})
-    owners = {row["id"]: row for row in queries.owners_by_ids(conn, ids=owner_ids, **viewer())}
+    owners = {row["id"]: row for row in queries.owners_by_ids(conn, ids=owner_ids, **(who or viewer()))}
     components = queries.components_of_devices(conn, ids=list(ids))
     sensor_ids = list({component["sensor_id"] for component in components})
     sensors = {row["id"]: row for row in queries.sensors_by_ids(conn, ids=sensor_ids)}

@@ -65,6 +65,7 @@ _PATH_PARAMETERS = {
     "signature": ("what makes the link good for a day", "WzEsImFs…"),
     "token": ("what the mailed link ends with", "3QbXk0xL1oP2…"),
     "kit": ("the kit's id, uuid or slug", "sck:2,1"),
+    "destination_id": ("the destination's id", 1),
     "upload_id": ("the upload's id", 1),
     "token_id": ("the private token's id", 1),
 }

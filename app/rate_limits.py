@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 _TIMEOUT_S = 0.5
 _LEFT_ALONE_S = 5  # after an error: a Redis that does not answer must not slow down every request
 _RESETS_AN_HOUR = 5  # mails to one account
-# What the operator's own probes call, and the files of a page: one look at the explorer takes a dozen.
-_FREE = {"health", "docs.static", "static"}
+# What the operator's own probes and broker call, and the files of a page: one look at the explorer takes a dozen.
+_FREE = {"health", "docs.static", "static", "forwarding.may_subscribe"}
 # Blueprints and operations whose POST is counted as a sign-in is, by address: each makes something for anybody.
 _STRICT = {"accounts.sign_up", "onboarding", "password_resets"}
 

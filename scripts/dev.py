@@ -111,6 +111,7 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     supervisor.start(Service("ingestor", [python, "-m", "ingestor"], env, says='"event":"subscribed"'))
     supervisor.start(Service("worker", [almanac, "worker"], env, says="Listening on"))
     supervisor.start(Service("scheduler", [almanac, "schedule"], env, says='"event":"active"'))
+    supervisor.start(Service("forward", [almanac, "forward"], env, says='"event":"forwarding"'))
     if env["MQTT_ADMIN_URL"]:
         keeper_env = {**env, "SSL_CERT_FILE": str(var / "tls" / "ca.pem")} if "MQTT_TLS_PORT" in ports else env
         supervisor.start(Service("keeper", [almanac, "broker", "keep"], keeper_env, says='"event":"stock taken"'))

@@ -180,6 +180,7 @@ ACLS = {
         [
             *(f"pattern write device/sck/%u/{topic}\n" for topic in DEVICE_WRITES),
             *(f"pattern read device/sck/%u/{topic}\n" for topic in DEVICE_READS),
+            "pattern read /forward/%u/#\n",  # who logs in with a token for forwarding
         ]
     ),
     "kits.acl": "".join(
@@ -189,6 +190,7 @@ ACLS = {
         [
             "user almanac\ntopic read device/#\ntopic read $share/almanac/device/#\n",
             *(f"topic write device/sck/+/{topic}\n" for topic in DEVICE_READS),
+            "topic write /forward/#\n",
         ]
     ),
 }

@@ -1,19 +1,19 @@
--- What the broker knows of device tokens, and what it should know.
+-- What the broker knows of tokens, devices' and those for forwarding, and what it should know.
 
 -- name: broker_login_changes()
 -- What the broker has to be told: which logins to end (`sealed` is null), which to make.
 SELECT l.hash, NULL::bytea AS sealed
 FROM broker_logins AS l
-WHERE NOT EXISTS (SELECT FROM valid_device_tokens AS t WHERE t.hash = l.hash)
+WHERE NOT EXISTS (SELECT FROM valid_broker_tokens AS t WHERE t.hash = l.hash)
 UNION ALL
 SELECT t.hash, t.sealed
-FROM valid_device_tokens AS t
-WHERE t.sealed IS NOT NULL AND NOT EXISTS (SELECT FROM broker_logins AS l WHERE l.hash = t.hash)
+FROM valid_broker_tokens AS t
+WHERE NOT EXISTS (SELECT FROM broker_logins AS l WHERE l.hash = t.hash)
 ORDER BY sealed NULLS FIRST;
 
 -- name: wanted_broker_logins()
 -- Every token that may log in at the broker.
-SELECT hash, sealed FROM valid_device_tokens WHERE sealed IS NOT NULL ORDER BY hash;
+SELECT hash, sealed FROM valid_broker_tokens ORDER BY hash;
 
 -- name: insert_broker_logins(hashes)!
 -- The broker has been told of these.
@@ -29,10 +29,9 @@ DELETE FROM broker_logins WHERE NOT hash = ANY(:hashes::bytea[]);
 
 -- name: update_sealed_tokens(hashes, sealed)!
 -- Seal tokens anew.
-UPDATE device_tokens AS t
-SET sealed = n.sealed
-FROM unnest(:hashes::bytea[], :sealed::bytea[]) AS n (hash, sealed)
-WHERE t.hash = n.hash AND t.revoked_at IS NULL;
+WITH anew AS (SELECT * FROM unnest(:hashes::bytea[], :sealed::bytea[]) AS n (hash, sealed)),
+forwarding AS (UPDATE forwarding_tokens AS t SET sealed = n.sealed FROM anew AS n WHERE t.hash = n.hash)
+UPDATE device_tokens AS t SET sealed = n.sealed FROM anew AS n WHERE t.hash = n.hash AND t.revoked_at IS NULL;
 
 -- name: broker_config_changes(most)
 -- The configurations that the broker has yet to be told, each under a login that it knows.

@@ -1,11 +1,11 @@
 -- Devices that are being set up.
 
--- name: insert_orphan(session_hash, token_hash, token_sealed, name, description, exposure, latitude, longitude, user_tags)$
+-- name: insert_orphan(session_hash, session_sealed, token_hash, token_sealed, name, description, exposure, latitude, longitude, user_tags)$
 -- Begin to set up a device; returns null where another device or orphan has the token.
 INSERT INTO orphan_devices (
-    session_hash, token_hash, token_sealed, name, description, exposure, latitude, longitude, user_tags
+    session_hash, session_sealed, token_hash, token_sealed, name, description, exposure, latitude, longitude, user_tags
 )
-SELECT :session_hash, :token_hash, :token_sealed, :name, :description, :exposure, :latitude, :longitude, :user_tags
+SELECT :session_hash, :session_sealed, :token_hash, :token_sealed, :name, :description, :exposure, :latitude, :longitude, :user_tags
 WHERE NOT EXISTS (SELECT FROM device_tokens WHERE hash = :token_hash)
 ON CONFLICT (token_hash) DO NOTHING
 RETURNING id;
@@ -76,3 +76,27 @@ ORDER BY t.device_id;
 -- name: username_of_email(email)$
 -- The username of an account, by its e-mail address in any case.
 SELECT username FROM users WHERE lower(email) = lower(:email) AND archived_at IS NULL;
+
+-- name: orphans_that_spoke(session_hashes)
+-- Which of these sessions set up a device that has spoken.
+SELECT o.session_hash
+FROM orphan_devices AS o
+WHERE
+    o.session_hash = ANY(:session_hashes::bytea[])
+    AND EXISTS (
+        SELECT FROM quarantine AS q
+        WHERE q.token_hash = o.token_hash AND q.device_id IS NULL AND q.received_at >= o.created_at
+    )
+ORDER BY o.id;
+
+-- name: announce_orphans()
+-- The sessions of devices that have spoken for the first time, sealed; each is returned once.
+UPDATE orphan_devices AS o
+SET announced_at = now()
+WHERE
+    o.announced_at IS NULL
+    AND EXISTS (
+        SELECT FROM quarantine AS q
+        WHERE q.token_hash = o.token_hash AND q.device_id IS NULL AND q.received_at >= o.created_at
+    )
+RETURNING o.session_hash, o.session_sealed;

@@ -203,6 +203,14 @@ GET    /v0/sensors/{sensor_id}/calibrations    -            200   200   200     
 POST   /v0/sensors/{sensor_id}/calibrations    -            403   403   403        403   201      401     401   403
 GET    /v0/units                               -            200   200   200        200   200      200     200   200
 
+GET    /v0/me/forwarding                       -            401   404   404        404   404      401     401   403
+POST   /v0/me/forwarding                       -            401   403   403        201   201      401     401   403
+DELETE /v0/me/forwarding                       -            401   404   404        404   404      401     401   403
+GET    /v0/forward                             -            200   200   200        200   200      200     200   200
+GET    /v0/forwarding_destinations             -            200   200   200        200   200      200     200   200
+POST   /v0/forwarding_destinations             -            403   403   403        403   201      401     401   403
+DELETE /v0/forwarding_destinations/{destination_id}  -      403   403   403        403   200      401     401   403
+
 GET    /v0/stream                              -            200   200   200        200   200      401     401   403
 
 GET    /v0/tags                                -            200   200   200        200   200      200     200   200
@@ -481,6 +489,7 @@ def _export_id(world: World) -> int:
 PATHS: dict[str, Callable[[World], object]] = {
     "application_id": _application_id,
     "component_id": _component_id,
+    "destination_id": lambda world: queries.insert_forwarding_destination(world.conn, name=secrets.token_hex(4))["id"],
     "device_id": lambda world: world.device_id,
     "device_token_id": _device_token_id,
     "archive_id": _archive_id,
@@ -538,6 +547,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "POST /v0/tags": lambda world: {"name": f"w-{secrets.token_hex(6)}"},
     "POST /v0/archives": lambda world: {"device_id": world.device_id, "period": "month"},
     "POST /v0/exports": lambda world: {"device_ids": [world.device_id]},
+    "POST /v0/forwarding_destinations": lambda world: {"name": secrets.token_hex(4)},
     "POST /v0/me/tokens": lambda world: {"name": "t", "scopes": ["account"]},
     "POST /v0/onboarding/user": lambda world: {"email": f"{_username(world)}@example.org"},
     "POST /v0/password_resets": lambda world: {"username": _username(world)},

@@ -53,6 +53,7 @@ def begin(fields: dict[str, Any]) -> Response:
             orphan_id = queries.insert_orphan(
                 conn,
                 session_hash=hash_token(session),
+                session_sealed=seal(session, _secret_key()),
                 token_hash=hash_token(token),
                 token_sealed=seal(token, _secret_key()),
                 **described,

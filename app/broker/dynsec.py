@@ -2,6 +2,7 @@
 
 To put another broker in its place, replace this module: `usernames`, `create`, `delete` are all that is asked of one.
 A device logs in with its token as user name and password, and the broker's ACL file ties its topics to the user name.
+So does who listens to what is forwarded to them, with the token for that.
 """
 
 import base64
@@ -46,6 +47,7 @@ _ROLES = {
     # and then deliver nothing; the same happens to one for another device's configuration.
     "device": [
         *(_acl("subscribePattern", f"device/sck/+/{part}", priority=1) for part in ("config", "receipts")),
+        _acl("subscribePattern", "/forward/+/#", priority=1),
         *(_acl("subscribePattern", topic, allow=False) for topic in _NOTHING),
     ],
     "admin": [_acl(kind, "$CONTROL/dynamic-security/#") for kind in _ADMIN_ACCESS],

@@ -6,7 +6,7 @@ from app.cli.accounts import user
 from app.cli.broker import broker
 from app.cli.database import migrate, retention, seed
 from app.cli.demo import demo
-from app.cli.processes import ingest, schedule, serve, worker
+from app.cli.processes import forward, ingest, schedule, serve, worker
 from app.cli.sites import site
 
 
@@ -19,5 +19,5 @@ def almanac() -> None:
     """
 
 
-for command in (serve, ingest, worker, schedule, migrate, retention, seed, user, broker, site, demo):
+for command in (serve, ingest, worker, schedule, forward, migrate, retention, seed, user, broker, site, demo):
     almanac.add_command(command)

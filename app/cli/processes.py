@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import click
-from environs import EnvError
+from environs import EnvError, FileAwareEnv
 
 from app import metrics
 from app.config import Config, ConfigError
@@ -73,6 +73,19 @@ def worker() -> None:
     config, queue = _for_jobs()
     metrics.serve(_needs(config, queue))
     Worker([queue], connection=queue.connection, serializer=queue.serializer).work()
+
+
+@click.command()
+def forward() -> None:
+    """Forward over MQTT what researchers' devices send, until SIGTERM; MQTT_URL is the broker. Run one."""
+    from app.forwarding import forward
+
+    config, _ = _for_jobs()
+    mqtt_url = FileAwareEnv().str("MQTT_URL")
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    forward(config.database_url, mqtt_url, config.redis_url, config.secret_key, stopping)
 
 
 def _for_jobs() -> tuple[Config, "Queue"]:

@@ -34,6 +34,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Page:
     parts: list[Part]
+    device_ids: list[int]  # of all that has been written, wanted or not
     seen: Snapshot  # by whoever has read the page
     is_last: bool
 
@@ -53,19 +54,16 @@ def read_page(
     now = Snapshot.parse(arrivals[0]["snapshot"])
     arrivals = [row for row in arrivals if row["xid"] is not None]
     if not arrivals:
-        return Page([], now, is_last=True)
-    devices = _devices(conn, np.unique(np.concatenate([row["device_ids"] for row in arrivals])), wants)
+        return Page([], [], now, is_last=True)
+    ids = np.unique(np.concatenate([row["device_ids"] for row in arrivals]))
+    devices = {row["id"]: row for row in queries.live_devices(conn, ids=ids) if wants(row)}
     parts: list[Part] = []
     for row in arrivals:
         parts += _parts(row, devices, seen)
         seen = seen.through(row["xid"], now)
     _find(conn, parts)
     is_last = len(arrivals) < _MOST_ARRIVALS and sum(len(row["times"]) for row in arrivals) < _MOST_DATAPOINTS
-    return Page(parts, now if is_last else seen, is_last)
-
-
-def _devices(conn: DictConnection, ids: Integers, wants: Callable[[Row], bool]) -> dict[int, Row]:
-    return {row["id"]: row for row in queries.live_devices(conn, ids=ids) if wants(row)}
+    return Page(parts, ids.tolist(), now if is_last else seen, is_last)
 
 
 def _parts(row: Row, devices: dict[int, Row], before: Snapshot) -> Iterator[Part]:
