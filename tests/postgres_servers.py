@@ -44,7 +44,7 @@ class PostgresServer(Child):
         self.url = services.database_url(self.port)
         postgres = Service(
             name=f"postgres-{directory.name}",
-            command=_command("postgres", "-D", directory, "-p", str(self.port)),
+            command=program_of("postgres", "-D", directory, "-p", str(self.port)),
             probe=lambda: services.database_answers(self.url),
         )
         super().__init__(postgres, suite_log.lines.append)
@@ -179,11 +179,12 @@ def _write_settings(directory: Path, settings: Mapping[str, str]) -> None:
 
 
 def _run(program: str, *arguments: str | Path) -> None:
-    done = subprocess.run(_command(program, *arguments), capture_output=True, text=True, cwd="/")
+    done = subprocess.run(program_of(program, *arguments), capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
 
 
-def _command(program: str, *arguments: str | Path) -> list[str | Path]:
+def program_of(program: str, *arguments: str | Path) -> list[str | Path]:
+    """A command of one of the programs; as root it is run by nobody."""
     return [*_AS_NOBODY, _binaries() / program, *arguments]
 
 
