@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Shows that the backups bring everything back: restores them, in a folder of its own, to a moment of just now, and counts.
-#   docker compose exec --user postgres database restore-drill.sh [FOLDER]
-# FOLDER (default: a new one in /tmp) needs as much room as the database. Ends with 0 where all counts are equal. Reads
-# PGBACKREST_* as pgbackrest does; psql finds the running server by PGHOST, PGPORT, PGUSER and PGDATABASE.
+#   docker compose exec backup restore-drill.sh [FOLDER]
+# FOLDER (default: /var/lib/pgbackrest/drill) needs as much room as the database. Ends with 0 where all counts are equal.
+# Reads PGBACKREST_* as pgbackrest does; psql finds the running server by PGHOST, PGPORT, PGUSER and PGDATABASE.
 set -euo pipefail
 
 counts="
@@ -14,11 +14,12 @@ UNION ALL SELECT 'device tokens ' || count(*) FROM device_tokens
 UNION ALL SELECT 'users ' || count(*) FROM users
 UNION ALL SELECT 'quarantine ' || count(*) FROM quarantine
 ORDER BY 1"
-folder=${1:-$(mktemp -d)}
+folder=${1:-/var/lib/pgbackrest/drill}
 point=drill-$(date +%s)-$$
 programs=$(psql -qAtc "SELECT setting FROM pg_config WHERE name = 'BINDIR'")
 version=$(psql -qAtc "SELECT current_setting('server_version_num')::integer / 10000")
 
+mkdir -p "$folder"
 clean_up() {
   [ -f "$folder/data/postmaster.pid" ] && "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null
   rm -rf "$folder/data" "$folder"/{before,after,seen}
@@ -59,7 +60,7 @@ pgbackrest --pg1-path="$folder/data" --type=name --target="$point" --target-acti
   --log-level-console=warn restore
 # Paused at the moment: a standby that follows nobody, where no job of the database changes anything.
 "$programs/pg_ctl" -D "$folder/data" -w -t 3600 -l "$folder/log" start -o \
-  "-p 65432 -c listen_addresses='' -c unix_socket_directories='$folder' -c hot_standby=on" >/dev/null
+  "-p 65432 -c listen_addresses='' -c unix_socket_directories='$folder' -c shared_buffers=128MB" >/dev/null
 restored() { psql -qAt -h "$folder" -p 65432 -c "$1"; }
 until [ "$(restored 'SELECT pg_get_wal_replay_pause_state()')" = paused ]; do sleep 0.2; done
 restored "$counts" >"$folder/after"
