@@ -56,6 +56,7 @@ from app.api import (
     tokens,
     uploads,
     users,
+    webhooks,
 )
 from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
@@ -108,6 +109,7 @@ _V0 = (
     tokens,
     uploads,
     users,
+    webhooks,
 )
 _UNVERSIONED = (
     "v0",

@@ -68,6 +68,7 @@ _PATH_PARAMETERS = {
     "destination_id": ("the destination's id", 1),
     "upload_id": ("the upload's id", 1),
     "token_id": ("the private token's id", 1),
+    "webhook_id": ("the webhook's id", 1),
 }
 
 _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

@@ -68,6 +68,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "tokens": ("account", "account"),
     "uploads": ("readings:read", "readings:write"),
     "users": ("devices:read", "account"),
+    "webhooks": ("account", "account"),
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ingestor.log import JsonLines
 
-_SHOWN_ONCE = ("access_token", "refresh_token", "token", "device_token", "client_secret")
+_SHOWN_ONCE = ("access_token", "refresh_token", "token", "device_token", "client_secret", "secret")
 _LONG_ENOUGH = 16  # a kit's token of six characters may be part of any word
 
 lines: list[str] = []

@@ -279,6 +279,15 @@ PUT    /v0/users/{id_or_username}              -            401   403   200     
 DELETE /v0/users/{id_or_username}              -            401   403   200        403   200      401     401   403
 POST   /v0/users/{id_or_username}/restore      -            401   403   403        403   404      401     401   403
 
+GET    /v0/webhooks                            -            401   200   200        200   200      401     401   403
+POST   /v0/webhooks                            -            401   201   201        201   201      401     401   403
+GET    /v0/webhooks/{webhook_id}               -            401   404   200        404   200      401     401   403
+PATCH  /v0/webhooks/{webhook_id}               -            401   404   200        404   200      401     401   403
+DELETE /v0/webhooks/{webhook_id}               -            401   404   200        404   200      401     401   403
+GET    /v0/webhooks/{webhook_id}/deliveries    -            401   404   200        404   200      401     401   403
+POST   /v0/webhooks/{webhook_id}/secret        -            401   404   201        404   201      401     401   403
+POST   /v0/webhooks/{webhook_id}/test          -            401   404   202        404   202      401     401   403
+
 GET    /v1/devices                             -            200   200   200        200   200      401     401   403
 GET    /v1/devices/{device_id}                 public       200   200   200        200   200      401     401   403
                                                private      403   403   200        403   200      401     401   403
@@ -474,6 +483,12 @@ def _job(world: World) -> str:
     return "exports.purge"
 
 
+def _webhook_id(world: World) -> int:
+    secret = {"secret_hash": secrets.token_bytes(32), "secret_sealed": b""}
+    url = "https://example.org/almanac"
+    return int(queries.insert_webhook(world.conn, owner_id=world.owner_id, url=url, kinds=None, most=9, **secret)["id"])
+
+
 def _archive_id(world: World) -> int:
     what = {"owner_id": world.owner_id, "device_id": world.device_id, "experiment_id": None}
     return int(queries.insert_archive(world.conn, **what, period="day", question=Jsonb({"tz": "UTC"}))["id"])
@@ -513,6 +528,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "signature": lambda world: "forged",
     "token": _reset,
     "token_id": _token_id,
+    "webhook_id": _webhook_id,
 }
 
 BODIES: dict[str, Callable[[World], object]] = {
@@ -555,6 +571,7 @@ BODIES: dict[str, Callable[[World], object]] = {
     "PUT /v0/password_resets/{token}": lambda world: {"password": "another battery"},
     "POST /v0/sessions": lambda world: {"username": _username(world), "password": PASSWORD},
     "POST /v0/sessions/refresh": lambda world: {"refresh_token": world.session(world.owner_id)["refresh_token"]},
+    "POST /v0/webhooks": lambda world: {"url": "https://example.org/almanac"},
     "POST /v0/users": lambda world: {
         "username": (name := f"n-{secrets.token_hex(6)}"),
         "email": f"{name}@example.org",

@@ -37,6 +37,7 @@ PERIODS = {
     "upkeep.purge_device_errors": timedelta(hours=6),
     "upkeep.purge_idempotency_keys": timedelta(hours=6),
     "upkeep.purge_quarantine": timedelta(hours=6),
+    "webhooks.deliver": timedelta(minutes=1),
 }
 LEASE_S = 30
 _BEAT_S = 10

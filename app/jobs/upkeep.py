@@ -15,9 +15,13 @@ def purge_arrivals() -> dict[str, int]:
 
 
 def purge_alerts() -> dict[str, int]:
-    """Drop alerts that ended 90 days ago, and what is remembered of mails as old."""
+    """Drop alerts that ended 90 days ago, and what is remembered of mails and webhooks."""
     with connect(Config.from_env().database_url) as conn:
-        return {"alerts": queries.delete_old_alerts(conn), "digests": queries.delete_old_digests(conn)}
+        return {
+            "alerts": queries.delete_old_alerts(conn),
+            "digests": queries.delete_old_digests(conn),
+            "deliveries": queries.delete_old_deliveries(conn),
+        }
 
 
 def purge_quarantine() -> dict[str, int]:

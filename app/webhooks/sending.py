@@ -1,0 +1,97 @@
+"""Send a request to an address that a user names, and to no machine of our own network.
+
+A name is looked up once, and the connection goes to the very address that was looked at, so a name server that gives
+another answer the second time gains nothing. Redirects are not followed.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ipaddress import IPv4Address, IPv6Network, ip_address
+from threading import Timer
+from urllib.parse import urlsplit
+
+DEADLINE_S = 15.0  # from the connection's start to the answer's head
+_TIMEOUT_S = 5.0  # without a byte
+_UNICAST = IPv6Network("2000::/3")
+_6TO4 = IPv6Network("2002::/16")  # holds an IPv4 address, which may be anybody's
+
+
+class SendError(Exception):
+    """There was no answer; the message says why, for the webhook's owner."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet, and not of a network of ours."""
+    ip = ip_address(address)
+    if isinstance(ip, IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    return ip.is_global and ip in _UNICAST and ip not in _6TO4
+
+
+def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    """Send a body, and return the status of the answer. Raises SendError."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        is_secure = parts.scheme == "https"
+        port = parts.port or (443 if is_secure else 80)
+        connection = (_PublicHTTPS if is_secure else _PublicHTTP)(parts.hostname or "", port)
+        with _closed_in_time(connection):
+            connection.request("POST", target, body, dict(headers))
+            return connection.getresponse().status
+    except TimeoutError:
+        raise SendError(f"it has not answered within {_TIMEOUT_S:g} seconds") from None
+    except socket.gaierror:
+        raise SendError(f"there is no address of {parts.hostname}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise SendError(str(error) or "it closed the connection without an answer") from None
+
+
+class _PublicHTTP(HTTPConnection):
+    def connect(self) -> None:
+        self.sock = _connect(self.host, self.port)
+
+
+class _PublicHTTPS(HTTPSConnection):
+    def connect(self) -> None:
+        context = ssl.create_default_context()
+        self.sock = context.wrap_socket(_connect(self.host, self.port), server_hostname=self.host)
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for _, _, _, _, address in found:
+        if not is_public(str(address[0])):
+            raise SendError(f"{host} is {address[0]}, which is no address of the public internet")
+    for family, kind, protocol, _, address in found:
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(_TIMEOUT_S)
+        try:
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+@contextmanager
+def _closed_in_time(connection: HTTPConnection) -> Iterator[None]:
+    """Close the connection after the block, or once it takes too long: a byte now and then must not hold a worker."""
+    timer = Timer(DEADLINE_S, _shut, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        connection.close()
+
+
+def _shut(connection: HTTPConnection) -> None:
+    with suppress(OSError, AttributeError):  # it may not be there yet, or not any more
+        connection.sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,63 @@
+"""A receiver of webhooks as its maker would write it: a real HTTP server that checks what it gets."""
+
+import base64
+import hashlib
+import hmac
+import threading
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+import orjson
+
+
+class Received(NamedTuple):
+    headers: Message
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+    def is_signed_with(self, secret: str) -> bool:
+        """The check that README.md tells receivers to make."""
+        text = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode() + self.body
+        mac = hmac.new(base64.b64decode(secret.removeprefix("whsec_")), text, hashlib.sha256).digest()
+        wanted = f"v1,{base64.b64encode(mac).decode()}"
+        return any(hmac.compare_digest(wanted, given) for given in self.headers["webhook-signature"].split())
+
+
+class Receiver:
+    """Keeps what is sent to `url`; `status` is what it answers, with `location` where that is a redirect."""
+
+    def __init__(self) -> None:
+        self.requests: list[Received] = []
+        self.status = 204
+        self.location = ""
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.requests.append(Received(self.headers, body))
+                self.send_response(receiver.status)
+                if receiver.location:
+                    self.send_header("Location", receiver.location)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self._server.server_port}/hook?of=ana"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
