@@ -22,6 +22,7 @@ from redis import Redis, RedisError
 
 from app.api.respond import to_json
 from app.broker.dynsec import BrokerError
+from app.config import Config
 from app.device_records import read_devices
 from app.live.journal import Page, Part, read_page
 from app.live.position import Snapshot
@@ -44,18 +45,23 @@ _SAVE_EVERY_S = 60.0  # where nothing was forwarded
 _NOBODY: Viewer = {"viewer_id": None, "viewer_is_admin": False}
 
 
-def forward(database_url: str, mqtt_url: str, redis_url: str, secret_key: str, stopping: Event) -> None:
-    """Forward until told to stop, over every outage of the database, the broker and Redis."""
-    redis = Redis.from_url(redis_url, socket_connect_timeout=2, socket_timeout=5)
+def forward(config: Config, mqtt_url: str, stopping: Event, following: Event) -> None:
+    """Forward until told to stop, over every outage of the database, the broker and Redis.
+
+    `following` is set while none of the first two is away.
+    """
+    redis = Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=5)
     while not stopping.is_set():
         try:
-            with connect(database_url) as conn, Publisher(mqtt_url) as publisher:
-                forwarder = Forwarder(conn, publisher, redis, secret_key)
+            with connect(config.database_url) as conn, Publisher(mqtt_url) as publisher:
+                forwarder = Forwarder(conn, publisher, redis, config.secret_key)
+                following.set()
                 log.info("forwarding")
                 while not stopping.is_set():
                     if not forwarder.step():
                         _wait(redis, stopping)
         except (psycopg.OperationalError, BrokerError) as error:
+            following.clear()
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
             stopping.wait(_RETRY_S)
 

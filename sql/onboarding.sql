@@ -78,15 +78,13 @@ ORDER BY t.device_id;
 SELECT username FROM users WHERE lower(email) = lower(:email) AND archived_at IS NULL;
 
 -- name: orphans_that_spoke(session_hashes)
--- Which of these sessions set up a device that has spoken.
-SELECT o.session_hash
+-- Those of these sessions that are not over, each with whether its device has spoken.
+SELECT o.session_hash, EXISTS (
+    SELECT FROM quarantine AS q
+    WHERE q.token_hash = o.token_hash AND q.device_id IS NULL AND q.received_at >= o.created_at
+) AS has_spoken
 FROM orphan_devices AS o
-WHERE
-    o.session_hash = ANY(:session_hashes::bytea[])
-    AND EXISTS (
-        SELECT FROM quarantine AS q
-        WHERE q.token_hash = o.token_hash AND q.device_id IS NULL AND q.received_at >= o.created_at
-    )
+WHERE o.session_hash = ANY(:session_hashes::bytea[])
 ORDER BY o.id;
 
 -- name: announce_orphans()

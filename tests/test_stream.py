@@ -3,10 +3,11 @@
 import json
 import os
 import random
-import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import suite_log
 from caller import PASSWORD, Caller
-from conftest import RunningBroker, RunningIngestor
+from conftest import ALMANAC, RunningBroker, RunningIngestor
 from flask import Flask
 from kits import publish
 from streams import Said, Stream, datapoints_of
@@ -26,15 +27,22 @@ from ingestor.intake import read_json
 from ingestor.known import Known
 from ingestor.writer import Writer
 from scripts import services
+from scripts.firmware import Firmware
+from scripts.simulate_kit import Kit, run
 from scripts.supervisor import Child, Service
 from sql import DictConnection
-
-ALMANAC = Path(sys.executable).with_name("almanac")
 
 
 @pytest.fixture(scope="module")
 def address(config: Config) -> Iterator[str]:
-    """Where the API is served as `almanac serve` does it: one process with two threads."""
+    """Where the API is served."""
+    with served(config) as address:
+        yield address
+
+
+@contextmanager
+def served(config: Config) -> Iterator[str]:
+    """The API as `almanac serve` runs it, in one process with two threads."""
     port = services.free_port()
     env = {"DATABASE_URL": config.database_url, "REDIS_URL": config.redis_url, "SECRET_KEY": config.secret_key}
     command = [ALMANAC, "serve", "--port", str(port), "--workers", "1", "--threads", "2"]
@@ -322,6 +330,73 @@ def test_readings_over_mqtt_arrive_too(
         publish(broker, device["device_token"], "readings/raw", b"{t:2026-01-15T08:30:00Z,55:21.4}")
 
         assert stream.datapoints(1) == [point(device, "08:30", 21.4)]
+
+
+def test_redis_may_die_and_come_back_and_no_reading_is_lost(
+    config: Config, user: Caller, broker: RunningBroker, tmp_path: Path
+) -> None:
+    port = services.free_port()
+    redis = Child(services.redis(tmp_path, port), suite_log.lines.append)
+    redis.start()
+    redis.wait_until_ready()
+    redis_url = f"redis://127.0.0.1:{port}/0"
+    ingestor = RunningIngestor(config.database_url, broker.platform_url, REDIS_URL=redis_url)
+    device = user.register_device()
+
+    def say(minute: int) -> None:
+        publish(broker, device["device_token"], "readings/raw", b"{t:2026-01-15T08:%02d:00Z,55:21.4}" % minute)
+
+    ingestor.start()
+    try:
+        ingestor.wait_until_ready()
+        with served(replace(config, redis_url=redis_url)) as address, Stream(address, device_id=device["id"]) as stream:
+            for minute, change in ((30, None), (31, redis.kill), (32, None), (33, redis.start), (34, None)):
+                if change:
+                    change()
+                say(minute)
+                assert stream.datapoints(1) == [point(device, f"08:{minute}", 21.4)]
+            assert stream.hears_nothing()
+    finally:
+        ingestor.stop()
+        redis.stop()
+
+
+def test_a_device_is_set_up_and_its_first_words_are_seen_live(
+    address: str, anybody: Caller, user: Caller, broker: RunningBroker, ingestor: RunningIngestor
+) -> None:
+    begun = anybody.post("/v0/onboarding/device", {"name": "Roof"}).json
+    session = {"OnboardingSession": begun["onboarding_session"]}
+    wake, stop = threading.Event(), threading.Event()
+    now = datetime.now(UTC).replace(microsecond=0)
+    kit = Kit(Firmware(begun["device_token"], "2.1", interval_s=1, seed=7), now, as_json=False, wake=wake)
+    host, port = broker.kit_url.removeprefix("mqtt://").split(":")
+    sending = threading.Thread(target=run, args=([kit], 50, None, stop, wake, lambda: None))
+    try:
+        with Stream(address, "/v0/onboarding/device/stream", headers=session) as stream:
+            assert stream.hears_nothing()
+            kit.connect(host, int(port))
+            sending.start()  # a person has typed the token into it
+
+            said = stream.next()
+            assert (said.name, said.data["onboarding_session"]) == ("token-received", begun["onboarding_session"])
+            assert stream.has_ended.wait(5)
+        registered = anybody.post("/v0/onboarding/register", headers=session)
+        assert registered.status_code == 401  # only now does the app ask for a login
+        device = user.post("/v0/onboarding/register", headers=session).json
+        with Stream(address, token=user.access_token, device_id=device["id"]) as stream:
+            assert stream.datapoints(7)[0][0] == device["id"]
+    finally:
+        stop.set()
+        wake.set()
+        if sending.ident:
+            sending.join(10)
+    first = min(time for time, _ in user.history(device["id"], 55, rollup="0s"))
+    assert first == f"{now:%Y-%m-%dT%H:%M:%SZ}"  # what it said before it was anybody's is kept
+
+
+def test_without_its_session_nobody_waits_for_a_device(address: str) -> None:
+    with Stream(address, "/v0/onboarding/device/stream", headers={"OnboardingSession": "x"}) as stream:
+        assert stream.status == 404
 
 
 @pytest.mark.parametrize(

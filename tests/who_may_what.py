@@ -256,6 +256,7 @@ DELETE /v0/me/tokens/{token_id}                -            401   404   200     
 
 POST   /v0/onboarding/device                   -            201   201   201        201   201      401     401   403
 GET    /v0/onboarding/device                   -            404   404   404        404   404      401     401   403
+GET    /v0/onboarding/device/stream            -            404   404   404        404   404      401     401   403
 PATCH  /v0/onboarding/device                   -            404   404   404        404   404      401     401   403
 POST   /v0/onboarding/user                     -            200   200   200        200   200      401     401   403
 POST   /v0/onboarding/register                 -            404   404   404        404   404      401     401   403

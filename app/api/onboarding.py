@@ -16,6 +16,10 @@ from app.database import connection
 from app.device_changes import register_device
 from app.device_records import read_devices
 from app.errors import invalid, not_found
+from app.live import events
+from app.live.handover import stream
+from app.live.listener import Awaited, Pass
+from app.live.position import Position, Snapshot
 from app.openapi import SIGNED_IN
 from app.schemas.devices import Device
 from app.schemas.onboarding import Address, Begun, Orphan, OrphanChanges, Username
@@ -36,6 +40,10 @@ _HEADER = {
     "description": "as POST /v0/onboarding/device gave it",
     "example": "5f1c2a34-6b7d-4e8f-9a0b-1c2d3e4f5a6b",
 }
+_EXAMPLE = """\
+event: token-received
+data: {"message":"the device has spoken","onboarding_session":"5f1c2a34-6b7d-4e8f-9a0b-1c2d3e4f5a6b"}
+"""
 _NO_SESSION = "the header OnboardingSession is missing, or there is no such session (any more)"
 
 
@@ -69,6 +77,20 @@ def show() -> Response:
     """Show the device that this session sets up, and whether it has spoken yet."""
     with connection() as conn:
         return answer(_orphan_json(_orphan(conn)))
+
+
+@blueprint.get("/onboarding/device/stream")
+@blueprint.doc(parameters=[_HEADER])
+@blueprint.response(200, {"type": "string"}, content_type="text/event-stream", example=_EXAMPLE)
+@blueprint.alt_response(404, description=_NO_SESSION)
+@blueprint.alt_response(503, description="this server has all the listeners that it takes: try again")
+def listen() -> Response:
+    """Wait for the device to speak for the first time: one event says so, and ends the stream."""
+    with connection() as conn:
+        session = _orphan(conn)["onboarding_session"]
+        now = Position(Snapshot.parse(queries.current_snapshot(conn)))
+    news = events.told("token-received", "the device has spoken", onboarding_session=session)
+    return stream(current_app.extensions["streams"], Awaited(hash_token(session), news), Pass(None), now)
 
 
 @blueprint.patch("/onboarding/device")

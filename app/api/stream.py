@@ -13,7 +13,7 @@ from app.errors import not_found, refuse
 from app.live import events
 from app.live.filters import Filter
 from app.live.handover import stream
-from app.live.hub import MOST_LISTENERS, Hub
+from app.live.hub import Hub
 from app.live.listener import Pass
 from app.live.position import Position, Snapshot
 from app.policy import sees
@@ -64,8 +64,6 @@ def listen(query: dict[str, Any]) -> Response:
         _check_devices(conn, wanted, shown.user)
         now = Position(Snapshot.parse(queries.current_snapshot(conn)))
         position, goes_on = _resumed(conn, request.headers.get("Last-Event-ID", ""))
-    if hub.is_full:
-        refuse(503, f"{MOST_LISTENERS} listeners are connected: try again", headers={"Retry-After": "30"})
     if goes_on:
         return stream(hub, wanted, shown, position or now)
     reset = events.told("reset", "what you have missed is not known any more: ask for the history")

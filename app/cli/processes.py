@@ -79,13 +79,19 @@ def worker() -> None:
 def forward() -> None:
     """Forward over MQTT what researchers' devices send, until SIGTERM; MQTT_URL is the broker. Run one."""
     from app.forwarding import forward
+    from sql.readiness import OK
 
-    config, _ = _for_jobs()
-    mqtt_url = FileAwareEnv().str("MQTT_URL")
-    stopping = Event()
+    config, queue = _for_jobs()
+    stopping, following = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    forward(config.database_url, mqtt_url, config.redis_url, config.secret_key, stopping)
+    broker = {"broker": lambda: OK if following.is_set() else "it is away, or the database is"}
+    metrics.serve({**_needs(config, queue), **broker})
+    try:
+        mqtt_url = FileAwareEnv().str("MQTT_URL")
+        forward(config, mqtt_url, stopping, following)
+    except (EnvError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _for_jobs() -> tuple[Config, "Queue"]:

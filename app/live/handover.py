@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
+from app.errors import refuse
 from app.live import events
 from app.live.filters import Filter
-from app.live.hub import Hub
-from app.live.listener import Pass
+from app.live.hub import MOST_LISTENERS, Hub
+from app.live.listener import Awaited, Pass
 from app.live.position import Position
 from app.live.worker import LETS_GO
 
@@ -23,8 +24,10 @@ class _TakenError(OSError):
         super().__init__(errno.ENOTCONN, "the connection is a stream's now")
 
 
-def stream(hub: Hub, wanted: Filter, shown: Pass, position: Position, first: bytes = b"") -> Response:
-    """Return a stream from a position on; `first`: an event that it begins with."""
+def stream(hub: Hub, wanted: Filter | Awaited, shown: Pass, position: Position, first: bytes = b"") -> Response:
+    """Return a stream from a position on; `first`: an event that it begins with. 503 where there are too many."""
+    if hub.is_full:
+        refuse(503, f"{MOST_LISTENERS} listeners are connected: try again", headers={"Retry-After": "30"})
     opening = events.opening(position) + first
     environ = request.environ
     if environ.get(LETS_GO):
@@ -40,7 +43,7 @@ def stream(hub: Hub, wanted: Filter, shown: Pass, position: Position, first: byt
 
 def _detached(
     hub: Hub,
-    wanted: Filter,
+    wanted: Filter | Awaited,
     shown: Pass,
     position: Position,
     opening: bytes,
@@ -53,7 +56,9 @@ def _detached(
     raise _TakenError
 
 
-def _through_a_thread(hub: Hub, wanted: Filter, shown: Pass, position: Position, opening: bytes) -> Iterator[bytes]:
+def _through_a_thread(
+    hub: Hub, wanted: Filter | Awaited, shown: Pass, position: Position, opening: bytes
+) -> Iterator[bytes]:
     """For servers whose sockets are their own, as in tests: the thread of the request carries the bytes."""
     yield opening
     ours, theirs = socket.socketpair()

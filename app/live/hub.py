@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from app.live import events
 from app.live.filters import Filter
 from app.live.journal import Page, read_page
-from app.live.listener import Listener, Pass
+from app.live.listener import Awaited, Listener, Pass
 from app.live.position import Position, Snapshot
 from ingestor.bell import STREAM
 from sql import DictConnection, Pool, Row, queries
@@ -76,7 +76,7 @@ class Hub:
         return len(self._listeners) >= MOST_LISTENERS
 
     def take(
-        self, connection: socket.socket, wanted: Filter, shown: Pass, position: Position, *, chunked: bool
+        self, connection: socket.socket, wanted: Filter | Awaited, shown: Pass, position: Position, *, chunked: bool
     ) -> None:
         """Serve a stream whose headers and opening have been sent; the connection is the hub's from now on."""
         connection.setblocking(False)
@@ -99,7 +99,9 @@ class Hub:
     async def _join(self, listener: Listener, connection: socket.socket) -> None:
         self._listeners.add(listener)
         # Who comes anew lacks nothing of what the others have got; who comes back has to catch up first.
-        listener.is_live = self._seen is not None and listener.position.snapshot.covers(self._seen)
+        listener.is_live = (
+            not listener.awaited and self._seen is not None and listener.position.snapshot.covers(self._seen)
+        )
         await asyncio.get_running_loop().connect_accepted_socket(lambda: listener, connection)
         self._somebody.set()
         self._rung.set()
@@ -138,9 +140,27 @@ class Hub:
             self._give(page, [listener for listener in live if listener.is_live])
             self._seen = page.seen
             moved = not page.is_last
-        for listener in [other for other in self._listeners if not other.is_live and other.takes_more]:
-            moved |= await self._catch_up(listener)
+        others = [listener for listener in self._listeners if not listener.is_live and listener.takes_more]
+        await self._tell([listener for listener in others if listener.awaited])
+        for listener in others:
+            if not listener.awaited:
+                moved |= await self._catch_up(listener)
         return moved
+
+    async def _tell(self, listeners: Collection[Listener]) -> None:
+        """Tell those who wait for it that their device has spoken, and those whose session is over that."""
+        if not listeners:
+            return
+        spoke = await asyncio.to_thread(self._read_orphans, listeners)
+        for listener in listeners:
+            if listener.awaited is None or spoke.get(listener.awaited.session_hash) is False:
+                continue
+            self._listeners.discard(listener)
+            if spoke.get(listener.awaited.session_hash):
+                listener.send(listener.awaited.news)
+                listener.end()
+            else:
+                listener.end("the onboarding session is over")
 
     async def _catch_up(self, listener: Listener) -> bool:
         page, users = await asyncio.to_thread(self._read, listener.position.snapshot, [listener])
@@ -230,6 +250,12 @@ class Hub:
                     if listener.is_live and self._seen is not None:
                         listener.position = listener.position.after(self._seen)
                     listener.send(events.heartbeat(listener.position))
+
+    def _read_orphans(self, listeners: Collection[Listener]) -> dict[bytes, bool]:
+        hashes = [listener.awaited.session_hash for listener in listeners if listener.awaited]
+        with self._pool.connection() as conn:
+            rows = queries.orphans_that_spoke(conn, session_hashes=hashes)
+        return {bytes(row["session_hash"]): row["has_spoken"] for row in rows}
 
     def _read_users(self, listeners: Collection[Listener]) -> _Users:
         with self._pool.connection() as conn:

@@ -17,6 +17,13 @@ _MOST_WAITING = 256 * 1024  # bytes that a listener has not taken yet; then it h
 _FEW_WAITING = 32 * 1024
 
 
+class Awaited(NamedTuple):
+    """That a device which is being set up speaks for the first time: all that its stream is for."""
+
+    session_hash: bytes
+    news: bytes  # the event
+
+
 class Pass(NamedTuple):
     """What a listener showed at the door, to be looked at again while the stream is open."""
 
@@ -30,9 +37,16 @@ class Listener(asyncio.Protocol):
     """Lives in the hub's thread alone once it is connected."""
 
     def __init__(
-        self, wanted: Filter, shown: Pass, position: Position, *, chunked: bool, on_end: Callable[["Listener"], None]
+        self,
+        wanted: Filter | Awaited,
+        shown: Pass,
+        position: Position,
+        *,
+        chunked: bool,
+        on_end: Callable[["Listener"], None],
     ) -> None:
-        self.wanted = wanted
+        self.awaited = wanted if isinstance(wanted, Awaited) else None
+        self.wanted = Filter() if isinstance(wanted, Awaited) else wanted
         self.shown = shown
         self.position = position
         self.is_live = False  # else it catches up
