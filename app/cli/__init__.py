@@ -8,6 +8,7 @@ from app.cli.database import migrate, retention, seed
 from app.cli.demo import demo
 from app.cli.processes import forward, ingest, schedule, serve, worker
 from app.cli.sites import site
+from app.cli.upkeep import db
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +20,5 @@ def almanac() -> None:
     """
 
 
-for command in (serve, ingest, worker, schedule, forward, migrate, retention, seed, user, broker, site, demo):
+for command in (serve, ingest, worker, schedule, forward, migrate, retention, seed, db, user, broker, site, demo):
     almanac.add_command(command)

@@ -1,0 +1,141 @@
+"""`almanac db check`: what is not well is named, with its limit and the way out, and tells a monitor so."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import empty_database, prepare
+from postgres_servers import prepare_server, server_directory, start_server
+from waiting import refresh_all, wait_for
+
+from app.cli import almanac
+from sql import DictConnection, connect
+
+
+@pytest.fixture(scope="module")
+def own_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database in which no other test has left anything undone."""
+    with empty_database(tmp_path_factory.mktemp("upkeep")) as url:
+        prepare(url)
+        yield url
+
+
+@pytest.fixture
+def own(own_url: str) -> Iterator[DictConnection]:
+    with connect(own_url) as conn:
+        refresh_all(conn)
+        yield conn
+
+
+def check(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(almanac, ["db", "check", *arguments], env={"DATABASE_URL": url})
+
+
+def test_a_database_that_looks_after_itself_is_well(own: DictConnection, own_url: str) -> None:
+    answer = check(own_url, "--disk", "1000000")
+
+    lines = answer.output.splitlines()
+    if "TEST_DATABASE_URL" in os.environ:  # a server with many databases may lack workers for the jobs of this one
+        lines = [line for line in lines if "policy" not in line and not line.startswith("    ")]
+    else:
+        assert answer.exit_code == 0, answer.output
+    assert [line.split(": ")[0] for line in lines if "policy" not in line] == [
+        "ok  refresh of the aggregates",
+        "ok  days to refresh",
+        "ok  chunks of datapoints to convert",
+        "ok  archive of the log",
+        "ok  disk",
+    ]
+
+
+JOB = "(SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'refresh_rollups')"
+LATE_DAY = """
+WITH owner AS (INSERT INTO users (username, email, password_hash) VALUES ('a', 'a@example.org', '') RETURNING id),
+device AS (INSERT INTO devices (owner_id, name) SELECT id, 'Balcony' FROM owner RETURNING id)
+INSERT INTO rollup_dirty (device_id, day, marked_at) SELECT id, '2026-01-15', now() - INTERVAL '2 hours' FROM device
+"""
+OLD_DATAPOINT = (
+    "INSERT INTO datapoints (device_id, sensor_id, time, value) VALUES (1, 55, now() - INTERVAL '30 days', 1)"
+)
+NO_CONVERSION = """
+SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression';
+"""
+NOT_WELL = {
+    "a job that is switched off": (
+        f"SELECT alter_job({JOB}, scheduled => false)",
+        f"SELECT alter_job({JOB}, scheduled => true)",
+        ["policy refresh_rollups: switched off (allowed: every 00:01:00", "SELECT alter_job("],
+    ),
+    "a policy that is gone": (
+        "CALL remove_columnstore_policy('datapoints')",
+        "CALL add_columnstore_policy('datapoints', after => INTERVAL '7 days')",
+        ["policy policy_compression of datapoints: missing", "add_columnstore_policy()"],
+    ),
+    "aggregates that are behind": (
+        "UPDATE rollup_horizon SET refreshed_until = refreshed_until - INTERVAL '1 hour'",
+        "UPDATE rollup_horizon SET refreshed_until = refreshed_until + INTERVAL '1 hour'",
+        ["refresh of the aggregates: 01:", "(allowed: 45 minutes)", "CALL refresh_rollups()"],
+    ),
+    "a day that waits for its refresh": (
+        LATE_DAY,
+        "DELETE FROM rollup_dirty",
+        ["days to refresh: 1, the oldest for 02:00:0", "(allowed: 1 hour)", "CALL refresh_rollups()"],
+    ),
+    "a chunk that was not converted": (
+        NO_CONVERSION + OLD_DATAPOINT,
+        "SELECT drop_chunks('datapoints', older_than => now() + INTERVAL '1 year')",
+        [
+            "chunks of datapoints to convert: 1, the oldest from 2",
+            "(allowed: older than 10 days: 0)",
+            "convert_to_column",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "repair", "said"), NOT_WELL.values(), ids=NOT_WELL.keys())
+def test_what_is_not_well_is_named_with_its_limit_and_the_way_out(
+    own: DictConnection, own_url: str, damage: str, repair: str, said: list[str]
+) -> None:
+    own.execute(damage)
+    answer = check(own_url)
+    own.execute(repair)
+
+    assert answer.exit_code == 1
+    lines = answer.output.splitlines()
+    (number,) = [number for number, line in enumerate(lines) if line.startswith(f"BAD {said[0]}")]
+    finding = " ".join(lines[number : number + 2])
+    assert all(words in finding for words in said), finding
+
+
+def test_a_large_table_that_is_read_whole_again_and_again_is_named() -> None:
+    with server_directory() as directory:  # the embedded database counts no reads
+        server = start_server(directory / "counting")
+        try:
+            prepare_server(server)
+            server.execute("CREATE TABLE big AS SELECT i FROM generate_series(1, 11000) AS i")
+            server.execute("DO $$ BEGIN FOR n IN 1..1001 LOOP PERFORM count(*) FROM big; END LOOP; END $$")
+            wait_for(lambda: "scans of big" in check(server.url).output)
+            answer = check(server.url)
+        finally:
+            server.stop()
+
+    assert "BAD scans of big: 1001 whole reads of 11000 rows, 0 by an index" in answer.output
+    assert "EXPLAIN" in answer.output
+
+
+@pytest.mark.usefixtures("own")
+def test_a_disk_that_is_too_small_is_full(own_url: str) -> None:
+    answer = check(own_url, "--disk", "0.001")
+
+    assert answer.exit_code == 1
+    assert "BAD disk: " in answer.output
+    assert ", full (allowed: 60 days to go on 0.001 GB)" in answer.output
+
+
+def test_a_database_that_does_not_answer_is_another_matter() -> None:
+    answer = check("postgresql://almanac@127.0.0.1:1/none")
+
+    assert answer.exit_code == 2
+    assert "the database does not answer" in answer.output
