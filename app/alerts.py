@@ -26,6 +26,18 @@ def check_batteries(conn: DictConnection, now: datetime) -> dict[str, int]:
     return {"low_batteries": begun, "charged": queries.end_low_batteries(conn, now=now)}
 
 
+def check_sensors(conn: DictConnection, now: datetime) -> dict[str, int]:
+    """Begin and end what sensors are stuck or out of their range; return how many of each."""
+    begun = queries.begin_sensor_faults(conn, now=now)
+    return {"faulty": begun, "sound": queries.end_sensor_faults(conn, now=now)}
+
+
+def check_errors(conn: DictConnection, now: datetime) -> dict[str, int]:
+    """Begin and end what devices report; return how many of each."""
+    begun = queries.begin_device_errors(conn, now=now)
+    return {"errors": begun, "errors_over": queries.end_device_errors(conn, now=now)}
+
+
 def sentence(alert: Mapping[str, Any]) -> str:
     """Say what a notification says: a row with kind, phase, subject, about and device_name."""
     about, name, subject = alert["about"], alert["device_name"], alert["subject"]
@@ -34,14 +46,28 @@ def sentence(alert: Mapping[str, Any]) -> str:
         case "stopped_publishing" if ended:
             return f"{name} publishes again."
         case "stopped_publishing":
-            heard_at = datetime.fromisoformat(about["heard_at"])
             expected = about["expected_interval"]
             usual = f", though something is expected every {_duration(expected)}" if expected else ""
-            return f"{name} has published nothing since {heard_at:%Y-%m-%d %H:%M} UTC{usual}."
+            return f"{name} has published nothing since {_minute(about['heard_at'])}{usual}."
         case "low_battery" if ended:
             return f"{name}: the battery ({subject}) is charged again."
-        case _:
+        case "low_battery":
             return f"{name}: the battery ({subject}) is at {about['value']:g} %."
+        case "out_of_range" if ended:
+            return f"{name}: {subject} is in its sensor's range again."
+        case "out_of_range":
+            low, high = (about[limit] for limit in ("minimum", "maximum"))
+            limit = f"below {low:g}" if low is not None and about["value"] < low else f"above {high:g}"
+            return f"{name}: {subject} is at {_value(about)}, {limit}, which its sensor cannot give."
+        case "stuck" if ended:
+            return f"{name}: {subject} changes again."
+        case "stuck":
+            return f"{name}: {subject} has been at {_value(about)} without a change since {_minute(about['since'])}."
+        case _ if ended:
+            return f"{name} reports {subject} no longer."
+        case _:
+            message = f": {about['message']}" if about["message"] else ""
+            return f"{name} reports {subject}{message}."
 
 
 def subject_of(items: list[Row]) -> str:
@@ -51,6 +77,14 @@ def subject_of(items: list[Row]) -> str:
     devices = {item["device_id"]: item["device_name"] for item in items}
     what = f"{len(items):,} things about {len(devices):,} devices"
     return what if len(devices) > 1 else f"{len(items):,} things about {items[0]['device_name']}"
+
+
+def _minute(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
+
+
+def _value(about: Mapping[str, Any]) -> str:
+    return f"{about['value']:g} {about['unit'] or ''}".strip()
 
 
 def _duration(seconds: float) -> str:

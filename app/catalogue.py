@@ -7,16 +7,20 @@ from sql import DictConnection, Row, queries
 
 SENSOR_COLUMNS = (
     *("parent_id", "measurement_id", "name", "description", "default_key", "unit", "unit_definition", "datasheet"),
+    *("minimum", "maximum", "stuck_after"),
 )
 
 
-def wrong_references(conn: DictConnection, sensor: Row) -> Iterator[tuple[str, str]]:
-    """Yield (field, reason) for a parent or a measurement that does not exist."""
+def wrong_fields(conn: DictConnection, sensor: Row) -> Iterator[tuple[str, str]]:
+    """Yield (field, reason) for a parent or a measurement that does not exist, and for a range without a value."""
     parent_id, measurement_id = sensor.get("parent_id"), sensor.get("measurement_id")
     if parent_id is not None and not queries.sensor_exists(conn, id=parent_id):
         yield "parent_id", f"there is no sensor {parent_id}"
     if measurement_id is not None and not queries.measurement_exists(conn, id=measurement_id):
         yield "measurement_id", f"there is no measurement {measurement_id}"
+    minimum, maximum = sensor.get("minimum"), sensor.get("maximum")
+    if minimum is not None and maximum is not None and minimum >= maximum:
+        yield "minimum", f"{minimum:g} is not below the maximum, {maximum:g}"
 
 
 def insert_sensor(conn: DictConnection, sensor: Row, proposed_by: int | None = None) -> int:

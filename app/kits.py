@@ -7,7 +7,7 @@ from itertools import count
 from werkzeug.exceptions import HTTPException
 
 from app.calibrations import add_calibration
-from app.catalogue import insert_measurement, insert_sensor, wrong_references
+from app.catalogue import insert_measurement, insert_sensor, wrong_fields
 from app.errors import refuse
 from sql import DictConnection, Row, queries
 
@@ -107,7 +107,7 @@ def _propose(conn: DictConnection, sensor: Row, user_id: int) -> tuple[int, str 
     if key is not None and (taken := queries.sensors_named(conn, ids=[], uuids=[], keys=[key])):
         # a second owner would make the key ambiguous for everybody who sends readings by it
         raise _FieldError("sensor.default_key", f"{key} is that of sensor {taken[0]['id']}: use it, or another key")
-    for field, reason in wrong_references(conn, fields):
+    for field, reason in wrong_fields(conn, fields):
         raise _FieldError(f"sensor.{field}", reason)
     if measurement is not None:
         if fields.get("measurement_id") is not None:

@@ -9,5 +9,5 @@ import psycopg
 def seed(conn: psycopg.Connection[Any]) -> None:
     """Add what the catalogue lacks, all or nothing; what is there stays as somebody edited it."""
     with conn.transaction():
-        for name in ("catalogue.sql", "calibrations.sql"):
+        for name in ("catalogue.sql", "calibrations.sql", "ranges.sql"):
             conn.execute((files("migrations") / "seed" / name).read_bytes())

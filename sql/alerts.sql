@@ -123,6 +123,151 @@ JOIN devices AS d ON d.id = e.device_id
 WHERE d.notify_low_battery
 ORDER BY e.id;
 
+-- name: begin_sensor_faults(now)!
+-- Components of which the last two values were outside of what their sensor can give, or that have given one value for
+-- longer than their sensor does; by readings of now, and not again within 12 hours.
+WITH watched AS (
+    SELECT
+        c.device_id,
+        c.sensor_id,
+        c.key,
+        c.latest_time,
+        c.latest_value,
+        c.previous_value,
+        s.minimum,
+        s.maximum,
+        s.unit,
+        make_interval(secs => s.stuck_after) AS stuck_after
+    FROM devices AS d
+    JOIN components AS c ON c.device_id = d.id
+    JOIN sensors AS s ON s.id = c.sensor_id
+    JOIN expected_intervals AS e ON e.device_id = d.id
+    WHERE
+        d.notify_faulty_sensors
+        AND d.archived_at IS NULL
+        AND c.latest_time > :now::timestamptz - longest_silence(e.interval)
+        AND (s.minimum IS NOT NULL OR s.maximum IS NOT NULL OR s.stuck_after IS NOT NULL)
+),
+faults AS (
+    SELECT
+        device_id,
+        key,
+        'out_of_range' AS kind,
+        jsonb_build_object('value', latest_value, 'minimum', minimum, 'maximum', maximum, 'unit', unit) AS about
+    FROM watched
+    WHERE
+        (latest_value < minimum OR latest_value > maximum)
+        AND (previous_value < minimum OR previous_value > maximum)
+    UNION ALL
+    SELECT w.device_id, w.key, 'stuck' AS kind, jsonb_build_object('value', w.latest_value, 'unit', w.unit, 'since', p.first_time) AS about
+    FROM watched AS w
+    CROSS JOIN LATERAL (
+        SELECT min(time) AS first_time, min(value) AS least, max(value) AS most, count(*) AS n
+        FROM datapoints
+        WHERE device_id = w.device_id AND sensor_id = w.sensor_id AND time > w.latest_time - w.stuck_after AND time <= w.latest_time
+    ) AS p
+    WHERE
+        w.latest_value = w.previous_value
+        AND p.least = p.most
+        AND p.n >= 5
+        AND p.first_time < w.latest_time - 0.8 * w.stuck_after
+),
+begun AS (
+    INSERT INTO alerts (device_id, kind, subject, about, began_at)
+    SELECT f.device_id, f.kind, f.key, f.about, :now
+    FROM faults AS f
+    WHERE NOT EXISTS (
+        SELECT
+        FROM alerts AS a
+        WHERE
+            (a.device_id, a.kind, a.subject) = (f.device_id, f.kind, f.key)
+            AND a.began_at > :now::timestamptz - INTERVAL '12 hours'
+    )
+    ORDER BY f.device_id, f.key, f.kind
+    ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
+    RETURNING id, device_id
+)
+INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
+SELECT b.id, d.owner_id, 'began', true, :now
+FROM begun AS b
+JOIN devices AS d ON d.id = b.device_id
+ORDER BY b.id;
+
+-- name: end_sensor_faults(now)!
+-- Components of which the last two values are possible again, or that give another value than the one they were stuck at.
+WITH ended AS (
+    UPDATE alerts AS a
+    SET ended_at = :now
+    FROM components AS c
+    JOIN sensors AS s ON s.id = c.sensor_id
+    WHERE
+        a.kind IN ('out_of_range', 'stuck')
+        AND a.ended_at IS NULL
+        AND (c.device_id, c.key) = (a.device_id, a.subject)
+        AND CASE a.kind
+            WHEN 'stuck' THEN c.latest_value <> (a.about ->> 'value')::double precision
+            ELSE
+                coalesce(c.latest_value >= s.minimum AND c.previous_value >= s.minimum, s.minimum IS NULL)
+                AND coalesce(c.latest_value <= s.maximum AND c.previous_value <= s.maximum, s.maximum IS NULL)
+        END
+    RETURNING a.id, a.device_id
+)
+INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
+SELECT e.id, d.owner_id, 'ended', false, :now
+FROM ended AS e
+JOIN devices AS d ON d.id = e.device_id
+WHERE d.notify_faulty_sensors
+ORDER BY e.id;
+
+-- name: begin_device_errors(now)!
+-- What devices have reported since an hour ago and nobody has resolved.
+WITH begun AS (
+    INSERT INTO alerts (device_id, kind, subject, about, began_at)
+    SELECT DISTINCT ON (e.device_id, e.component, e.code)
+        e.device_id,
+        'device_error',
+        concat_ws(' ', e.code, e.component),
+        jsonb_build_object('code', e.code, 'component', e.component, 'message', e.message),
+        :now::timestamptz
+    FROM device_errors AS e
+    JOIN devices AS d ON d.id = e.device_id
+    WHERE d.notify_errors AND d.archived_at IS NULL AND e.resolved_at IS NULL AND e.received_at > :now::timestamptz - INTERVAL '1 hour'
+    ORDER BY e.device_id, e.component, e.code, e.last_time DESC
+    ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
+    RETURNING id, device_id
+)
+INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
+SELECT b.id, d.owner_id, 'began', true, :now
+FROM begun AS b
+JOIN devices AS d ON d.id = b.device_id
+ORDER BY b.id;
+
+-- name: end_device_errors(now)!
+-- Errors that are resolved, or have not been reported for a day.
+WITH ended AS (
+    UPDATE alerts AS a
+    SET ended_at = :now
+    WHERE
+        a.kind = 'device_error'
+        AND a.ended_at IS NULL
+        AND NOT EXISTS (
+            SELECT
+            FROM device_errors AS e
+            WHERE
+                e.device_id = a.device_id
+                AND concat_ws(' ', e.code, e.component) = a.subject
+                AND e.resolved_at IS NULL
+                AND e.received_at > :now::timestamptz - INTERVAL '1 day'
+        )
+    RETURNING a.id, a.device_id
+)
+INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
+SELECT e.id, d.owner_id, 'ended', false, :now
+FROM ended AS e
+JOIN devices AS d ON d.id = e.device_id
+WHERE d.notify_errors
+ORDER BY e.id;
+
 -- name: make_digests(now)!
 -- Gather what no mail tells of yet, for each owner who has had none for a quarter of an hour.
 WITH made AS (

@@ -12,6 +12,9 @@ SELECT
     s.unit,
     s.unit_definition,
     s.datasheet,
+    s.minimum,
+    s.maximum,
+    s.stuck_after,
     s.created_at,
     s.updated_at,
     m.id AS measurement_id,
@@ -61,17 +64,17 @@ ORDER BY id;
 -- Whether a sensor exists.
 SELECT EXISTS (SELECT FROM sensors WHERE id = :id);
 
--- name: insert_sensor(parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, proposed_by)$
+-- name: insert_sensor(parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, minimum, maximum, stuck_after, proposed_by)$
 -- Make a sensor and return its id.
 INSERT INTO sensors (
-    parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, proposed_by
+    parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, minimum, maximum, stuck_after, proposed_by
 )
 VALUES (
-    :parent_id, :measurement_id, :name, :description, :default_key, :unit, :unit_definition, :datasheet, :proposed_by
+    :parent_id, :measurement_id, :name, :description, :default_key, :unit, :unit_definition, :datasheet, :minimum, :maximum, :stuck_after, :proposed_by
 )
 RETURNING id;
 
--- name: update_sensor(id, parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet)!
+-- name: update_sensor(id, parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, minimum, maximum, stuck_after)!
 -- Say all of a sensor anew.
 UPDATE sensors
 SET
@@ -83,6 +86,9 @@ SET
     unit = :unit,
     unit_definition = :unit_definition,
     datasheet = :datasheet,
+    minimum = :minimum,
+    maximum = :maximum,
+    stuck_after = :stuck_after,
     updated_at = now()
 WHERE id = :id;
 

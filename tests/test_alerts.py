@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mail_server import Mailbox, text_of
 from waiting import wait_for
 
-from app.alerts import check_batteries, check_silence
+from app.alerts import check_batteries, check_errors, check_sensors, check_silence
 from app.config import Config
 from app.jobs import alerts as jobs
-from sql import DictConnection
+from sql import DictConnection, queries
 
 BATTERY, TEMPERATURE = 10, 55
 NOON = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
@@ -322,3 +322,103 @@ def test_a_switch_does_not_reach_a_device_that_has_another_owner_now(
     anybody.post(off_address(mailbox))
 
     assert notify(heir, device_id)["stopped_publishing"]
+
+
+@pytest.fixture
+def thermometer(admin: Caller) -> int:
+    """A sensor that gives -40 to 125, and never the same for six hours."""
+    fields = {"minimum": -40, "maximum": 125, "stuck_after": 6 * 3600, "unit": "ºC"}
+    made = admin.post("/v0/sensors", {"name": "Probe", "description": "", **fields})
+    assert made.status_code == 201, made.text
+    return int(made.json["id"])
+
+
+def measure(user: Caller, device_id: int, sensor_id: int, values: list[float], until: datetime) -> None:
+    """Send values, ten minutes apart."""
+    data = [
+        {
+            "recorded_at": f"{until - timedelta(minutes=10 * back):%Y-%m-%dT%H:%M:%SZ}",
+            "sensors": [{"id": sensor_id, "value": value}],
+        }
+        for back, value in enumerate(reversed(values))
+    ]
+    assert user.post(f"/v0/devices/{device_id}/readings", {"data": data}).json["stored"] == len(values)
+
+
+def faults(conn: DictConnection, device_id: int) -> list[tuple[str, bool]]:
+    return [(alert["kind"], alert["ended_at"] is None) for alert in opened(conn, device_id)]
+
+
+def test_values_that_a_sensor_cannot_give_are_told_once_and_end_with_two_that_it_can(
+    user: Caller, conn: DictConnection, thermometer: int, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    device_id, now = watched(user, name="Roof"), datetime.now(UTC).replace(microsecond=0)
+
+    measure(user, device_id, thermometer, [20, 200], now - timedelta(minutes=30))
+    check_sensors(conn, now)
+    assert faults(conn, device_id) == [], "one alone may be a slip"
+    measure(user, device_id, thermometer, [201], now - timedelta(minutes=20))
+    check_sensors(conn, now)
+    check_sensors(conn, now)
+    assert faults(conn, device_id) == [("out_of_range", True)]
+    measure(user, device_id, thermometer, [21], now - timedelta(minutes=10))
+    check_sensors(conn, now)
+    assert faults(conn, device_id) == [("out_of_range", True)]
+    measure(user, device_id, thermometer, [22], now)
+    check_sensors(conn, now)
+    assert faults(conn, device_id) == [("out_of_range", False)]
+
+    jobs.mail(conn, Config.from_env(), now)
+    work()
+    key = conn.execute("SELECT key FROM components WHERE device_id = %s", [device_id]).fetchone()
+    assert key is not None
+    assert mails_to(mailbox, user) == [f"Roof: {key['key']} is at 201 ºC, above 125, which its sensor cannot give."]
+
+
+def test_a_value_that_rests_too_long_is_told_and_one_that_moves_or_may_rest_is_not(
+    user: Caller, conn: DictConnection, thermometer: int, admin: Caller
+) -> None:
+    stuck, moves, patient, now = watched(user), watched(user), watched(user), datetime.now(UTC).replace(microsecond=0)
+    steady = admin.post("/v0/sensors", {"name": "Steady", "description": ""}).json["id"]
+    measure(user, stuck, thermometer, [20.0] * 40, now)
+    measure(user, moves, thermometer, [20.0] * 35 + [20.1] + [20.0] * 4, now)
+    measure(user, patient, steady, [20.0] * 40, now)
+
+    check_sensors(conn, now)
+    assert [faults(conn, device_id) for device_id in (stuck, moves, patient)] == [[("stuck", True)], [], []]
+
+    measure(user, stuck, thermometer, [20.5], now + timedelta(seconds=1))
+    check_sensors(conn, now + timedelta(seconds=1))
+    assert faults(conn, stuck) == [("stuck", False)]
+
+
+def test_an_error_that_a_device_reports_is_told_once_until_it_is_resolved(
+    user: Caller, conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    device_id, now = watched(user, name="Roof"), datetime.now(UTC)
+
+    def report(minutes: int) -> None:
+        at = now + timedelta(minutes=minutes)
+        queries.store_device_errors(
+            conn, device_ids=[device_id], components=["t"], codes=["E7"], times=[at], messages=["no answer"]
+        )
+        check_errors(conn, now)
+
+    for minutes in (0, 1, 70):
+        report(minutes)
+    assert faults(conn, device_id) == [("device_error", True)]
+    for error in user.get(f"/v0/devices/{device_id}/errors").json:
+        conn.execute("UPDATE device_errors SET resolved_at = now() WHERE id = %s", [error["id"]])
+    check_errors(conn, now)
+    assert faults(conn, device_id) == [("device_error", False)]
+
+    jobs.mail(conn, Config.from_env(), now)
+    work()
+    assert mails_to(mailbox, user) == ["Roof reports E7 t: no answer."]
+
+
+def test_a_sensor_whose_range_holds_no_value_is_refused(admin: Caller, thermometer: int) -> None:
+    answer = admin.patch(f"/v0/sensors/{thermometer}", {"minimum": 125})
+
+    assert answer.status_code == 422
+    assert answer.json["errors"] == {"minimum": ["125 is not below the maximum, 125"]}

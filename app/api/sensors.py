@@ -8,7 +8,7 @@ from flask_smorest import Blueprint
 from app.api.filtering import INTEGER, TEXT, TIME, UUID_, Filterable, FiltersField
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
-from app.catalogue import SENSOR_COLUMNS, insert_sensor, wrong_references
+from app.catalogue import SENSOR_COLUMNS, insert_sensor, wrong_fields
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import admins_only
@@ -87,12 +87,13 @@ def update(fields: dict[str, Any], sensor_id: int) -> Response:
     """Change what is sent of a sensor."""
     with connection() as conn, conn.transaction():
         columns = {column: _find(conn, sensor_id)[column] for column in SENSOR_COLUMNS}
-        _check(conn, fields)
         parent_id = fields.get("parent_id")
         if parent_id is not None and queries.sensor_is_within(conn, id=parent_id, ancestor_id=sensor_id):
             invalid(422, parent_id=f"sensor {parent_id} sits on this one, or is it")
         changes = {column: value for column, value in fields.items() if column in columns}
-        queries.update_sensor(conn, id=sensor_id, **{**columns, **changes})
+        columns |= changes
+        _check(conn, columns)
+        queries.update_sensor(conn, id=sensor_id, **columns)
         _set_tags(conn, sensor_id, fields)
         return answer(sensor_json(_find(conn, sensor_id)))
 
@@ -112,7 +113,7 @@ def _find(conn: DictConnection, sensor_id: int) -> Row:
 
 
 def _check(conn: DictConnection, fields: Row) -> None:
-    errors = dict(wrong_references(conn, fields))
+    errors = dict(wrong_fields(conn, fields))
     if errors:
         invalid(422, **errors)
 

@@ -2,7 +2,16 @@
 
 from datetime import UTC, datetime
 
-from app.alerts import MOST_IN_A_MAIL, check_batteries, check_silence, off_url, sentence, subject_of
+from app.alerts import (
+    MOST_IN_A_MAIL,
+    check_batteries,
+    check_errors,
+    check_sensors,
+    check_silence,
+    off_url,
+    sentence,
+    subject_of,
+)
 from app.config import Config
 from app.mail import send_later
 from sql import DictConnection, connect, queries
@@ -12,8 +21,14 @@ def check() -> dict[str, int]:
     """Find what has begun or ended since the last run, and tell it."""
     config, now = Config.from_env(), datetime.now(UTC)
     with connect(config.database_url) as conn:
-        found = {**check_silence(conn, now), **check_batteries(conn, now)}
+        found = {**check_silence(conn, now), **check_batteries(conn, now), **check_errors(conn, now)}
         return {**found, "mails": mail(conn, config, now)}
+
+
+def check_faults() -> dict[str, int]:
+    """Find which sensors are stuck or out of their range, or no longer; the next `check` tells it."""
+    with connect(Config.from_env().database_url) as conn:
+        return check_sensors(conn, datetime.now(UTC))
 
 
 def mail(conn: DictConnection, config: Config, now: datetime) -> int:

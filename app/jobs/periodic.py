@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 PERIODS = {
     "accounts.purge_accounts": timedelta(hours=24),
     "alerts.check": timedelta(minutes=1),
+    "alerts.check_faults": timedelta(minutes=15),
     "archives.watch": timedelta(minutes=5),
     "config_rollouts.watch": timedelta(minutes=1),
     "exports.purge": timedelta(hours=1),

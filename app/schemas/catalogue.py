@@ -73,6 +73,16 @@ class Sensor(Schema):
     unit = fields.String(required=True, allow_none=True, metadata={"example": "ºC"})
     unit_definition = fields.String(required=True, allow_none=True)
     datasheet = fields.String(required=True, allow_none=True)
+    minimum = fields.Float(required=True, allow_none=True, metadata={"description": "the least it can give, in `unit`"})
+    maximum = fields.Float(required=True, allow_none=True, metadata={"description": "the most it can give"})
+    stuck_after = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "seconds of one and the same value that mean it is stuck; null: it may stay",
+            "example": 21600,
+        },
+    )
     equation = fields.String(
         required=True, allow_none=True, metadata={"description": "from raw to value; null: as received"}
     )
@@ -92,6 +102,13 @@ class SensorFields(Request):
         allow_none=True, validate=TEXT, metadata={"description": "of a new sensor by default the unit's UCUM code"}
     )
     datasheet = fields.Url(allow_none=True, schemes={"http", "https"})
+    minimum = fields.Float(allow_none=True, metadata={"description": "the least it can give", "example": -40})
+    maximum = fields.Float(allow_none=True, metadata={"description": "the most it can give", "example": 125})
+    stuck_after = fields.Float(
+        allow_none=True,
+        validate=validate.Range(3600, 366 * 86400),
+        metadata={"description": "seconds of one and the same value that mean it is stuck", "example": 21600},
+    )
     default_key = fields.String(
         allow_none=True, validate=KEY, metadata={"description": "of its components", "example": "bme280_t"}
     )

@@ -83,4 +83,6 @@ LOCAL = {
     "schema_migrations": "each site is brought up to date by itself",
     "site": "which one this is",
     "uploads": "a site's own jobs; what they read comes through the outbox",
+    "webhook_deliveries": "a site's own requests",
+    "webhooks": "told by the site where they were made: each finds the same alerts",
 }

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from sql import Row
 
-_SENSOR = ("id", "uuid", "parent_id", "name", "description", "default_key", "unit", "unit_definition", "datasheet")
+_SENSOR = (
+    *("id", "uuid", "parent_id", "name", "description", "default_key", "unit", "unit_definition", "datasheet"),
+    *("minimum", "maximum", "stuck_after"),
+)
 _MEASUREMENT = ("id", "uuid", "name", "description", "unit", "definition")
 
 
