@@ -193,10 +193,10 @@ def test_between_two_slices_every_answer_is_right(
     sums = []
     do_slice = recalibration.do_slice
 
-    def look(conn: DictConnection, redo: dict[str, Any], lease_s: float) -> Any:
+    def look(conn: DictConnection, redo: dict[str, Any], *more: Any) -> Any:
         span = {"from": "2025-03-01", "to": "2025-06-01", "rollup": "1y", "function": "sum,count"}
         sums.append(user.history(device["id"], T, **span)[0][1:])
-        return do_slice(conn, redo, lease_s)
+        return do_slice(conn, redo, *more)
 
     monkeypatch.setattr("app.jobs.recalibrate.do_slice", look)
     add(user, device["id"], "raw * 2")
@@ -212,10 +212,10 @@ def test_a_cancelled_redo_stops_after_its_slice_and_can_be_asked_for_again(
     receive(conn, device["id"], s55=[(START + n * STEP, 1) for n in range(3 * SLICE)])
     do_slice = recalibration.do_slice
 
-    def cancel_then(conn: DictConnection, redo: dict[str, Any], lease_s: float) -> Any:
+    def cancel_then(conn: DictConnection, redo: dict[str, Any], *more: Any) -> Any:
         if redo["done_until"] > START:
             assert user.delete(f"/v0/recalibrations/{redo['id']}").json["state"] == "cancelled"
-        return do_slice(conn, redo, lease_s)
+        return do_slice(conn, redo, *more)
 
     monkeypatch.setattr("app.jobs.recalibrate.do_slice", cancel_then)
     add(user, device["id"], "raw * 2")

@@ -12,6 +12,7 @@ import psycopg
 
 from app.config import Config
 from app.recalibration import TakenError, do_slice
+from ingestor.versions import Versions
 from sql import DictConnection, Row, connect, queries
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ def _take(conn: DictConnection) -> Row | None:
 
 
 def _work_on(conn: DictConnection, redo: Row, deadline: float) -> None:
+    versions = Versions()
     try:
-        while (advanced := _try_slice(conn, redo)) is not None:
+        while (advanced := _try_slice(conn, redo, versions)) is not None:
             redo = advanced
             if time.monotonic() > deadline:
                 queries.release_recalibration(conn, id=redo["id"])
@@ -59,11 +61,11 @@ def _work_on(conn: DictConnection, redo: Row, deadline: float) -> None:
         log.info("recalibrated", extra={"recalibration": redo["id"], "device_id": redo["device_id"]})
 
 
-def _try_slice(conn: DictConnection, redo: Row) -> Row | None:
+def _try_slice(conn: DictConnection, redo: Row, versions: Versions) -> Row | None:
     """Do a slice, again where something else that changes the same rows was in its way."""
     for _ in range(_TRIES - 1):
         try:
-            return do_slice(conn, redo, LEASE_S)
+            return do_slice(conn, redo, LEASE_S, versions)
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
             continue
-    return do_slice(conn, redo, LEASE_S)
+    return do_slice(conn, redo, LEASE_S, versions)
