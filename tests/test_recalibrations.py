@@ -17,6 +17,7 @@ from waiting import wait_for
 
 from app import recalibration
 from app.jobs.recalibrate import work as recalibrate
+from ingestor.versions import Versions
 from sql import DictConnection, connect, queries
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -261,6 +262,35 @@ def test_of_two_redos_of_a_component_the_second_waits(
     work()
     assert [redo["state"] for redo in redos(user, device["id"])] == ["done"] * 3
     assert [row[2] for row in stored(conn, device["id"], T)] == [3 * raw for _, raw in readings(0, 10)["s55"]]
+
+
+@pytest.mark.usefixtures("short_slices")
+def test_another_worker_that_goes_on_at_the_same_time_counts_a_slice_once(
+    user: Caller, device: dict[str, Any], conn: DictConnection, work: Callable[[], None]
+) -> None:
+    work()  # what other tests left
+    receive(conn, device["id"], s55=[(START + n * STEP, 1) for n in range(3 * SLICE)])
+    add(user, device["id"], "raw * 2")
+    slow, quick = (queries.take_recalibration(conn, lease_s=0) for _ in range(2))
+    assert recalibration.do_slice(conn, quick, 0, Versions())
+
+    with pytest.raises(recalibration.TakenError):
+        recalibration.do_slice(conn, slow, 0, Versions())
+    work()
+    (redo,) = redos(user, device["id"])
+    assert (redo["state"], redo["computed"]) == ("done", 3 * SLICE)
+
+
+def test_a_redo_reaches_the_latest_values(
+    user: Caller, device: dict[str, Any], conn: DictConnection, work: Callable[[], None]
+) -> None:
+    receive(conn, device["id"], s55=[(START, 1), (START + STEP, 5)])
+    add(user, device["id"], "raw * 2")
+
+    work()
+
+    shown = user.get(f"/v0/devices/{device['id']}").json["data"]["sensors"]
+    assert [(each["value"], each["prev_value"]) for each in shown if each["id"] == T] == [(10, 2)]
 
 
 def test_a_redo_that_changes_nothing_leaves_answers_as_they_are(
