@@ -7,7 +7,7 @@ from datetime import datetime
 from environs import FileAwareEnv
 from flask import current_app, has_app_context
 
-from app.sealing import seal, unseal
+from app.sealing import seal
 from ingestor.intake import hash_token
 from sql import DictConnection, Row, queries
 
@@ -32,13 +32,6 @@ def add_token(conn: DictConnection, device_id: int, token: str, expires_at: date
         conn, device_id=device_id, hash=hash_token(token), sealed=sealed, expires_at=expires_at
     )
     return row
-
-
-def login_tokens(conn: DictConnection, device_id: int) -> list[str]:
-    """Return the valid tokens with which a device may log in: `device/sck/<token>/…` are the topics it reads."""
-    rows = queries.sealed_tokens_of_device(conn, device_id=device_id)
-    opened = (unseal(bytes(row["sealed"]), bytes(row["hash"]), _secret_key()) for row in rows)
-    return [token for token in opened if token is not None]
 
 
 def _secret_key() -> str:

@@ -18,13 +18,6 @@ FROM device_tokens
 WHERE device_id = :device_id AND revoked_at IS NULL
 ORDER BY id DESC;
 
--- name: sealed_tokens_of_device(device_id)
--- The sealed form of a device's valid tokens.
-SELECT hash, sealed
-FROM valid_device_tokens
-WHERE device_id = :device_id AND sealed IS NOT NULL
-ORDER BY id;
-
 -- name: revoke_device_token(id, device_id)!
 -- End a token for good.
 UPDATE device_tokens

@@ -23,7 +23,7 @@ from sql import DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 1.0  # 60 ms of the database where there are 20,000 tokens
+_LOOK_EVERY_S = 1.0  # 140 ms of the database where there are 20,000 tokens, each with a configuration
 _STOCK = "broker.take_stock"
 _TAKE_STOCK_EVERY = timedelta(minutes=5)
 _RETRY_S = 2.0
