@@ -9,6 +9,7 @@ from caller import Caller
 
 SENSOR = {
     *("id", "uuid", "parent_id", "name", "description", "default_key", "unit", "unit_definition", "datasheet"),
+    *("minimum", "maximum", "stuck_after"),
     *("equation", "tags", "measurement", "created_at", "updated_at"),
 }
 MEASUREMENT = {"id", "uuid", "name", "description", "unit", "definition", "created_at", "updated_at"}

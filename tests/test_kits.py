@@ -17,6 +17,7 @@ KIT = {
 COMPONENT = {"sensor_id", "key", "interval", "enabled", "equation", "sensor"}
 SENSOR = {
     *("id", "uuid", "parent_id", "name", "description", "default_key", "unit", "unit_definition", "datasheet"),
+    *("minimum", "maximum", "stuck_after"),
     *("equation", "tags", "measurement", "created_at", "updated_at"),
 }
 MEASUREMENT = {"id", "uuid", "name", "description", "unit", "definition"}
