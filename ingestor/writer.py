@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from ingestor.batch import Batch
 from ingestor.columns import Columns, Mask
+from ingestor.keys import pack
 from ingestor.known import Known
 from ingestor.times import to_us
 from ingestor.versions import Versions, calibrate
@@ -153,7 +154,11 @@ def _settle(conn: DictConnection, rows: Columns, horizon: datetime, hlc: int | N
             days=(days & 0xFFFFFFFF).astype("datetime64[D]").tolist(),
         )
     queries.insert_arrival(
-        conn, device_ids=rows.device_ids, sensor_ids=rows.sensor_ids, times=rows.times, horizon=horizon
+        conn,
+        device_ids=rows.device_ids[first],
+        keys=pack(rows.device_ids, rows.sensor_ids, rows.times),
+        datapoints=len(rows),
+        horizon=horizon,
     )
     if hlc is not None:
         send(conn, rows, hlc)

@@ -1,20 +1,13 @@
 -- What was written when, for those who follow the datapoints.
 
--- name: insert_arrival(device_ids, sensor_ids, times, horizon)!
--- Note which datapoints this transaction has changed.
-INSERT INTO arrivals AS a (device_ids, sensor_ids, times, horizon, datapoints)
-VALUES (
-    :device_ids::integer[],
-    :sensor_ids::integer[],
-    :times::timestamptz[],
-    :horizon,
-    cardinality(:device_ids::integer[])
-)
+-- name: insert_arrival(device_ids, keys, datapoints, horizon)!
+-- Note which datapoints this transaction has changed: their devices, and their keys, packed.
+INSERT INTO arrivals AS a (device_ids, keys, datapoints, horizon)
+VALUES (:device_ids::integer[], ARRAY[:keys::bytea], :datapoints, :horizon)
 ON CONFLICT (xid) DO UPDATE
 SET
     device_ids = a.device_ids || excluded.device_ids,
-    sensor_ids = a.sensor_ids || excluded.sensor_ids,
-    times = a.times || excluded.times,
+    keys = a.keys || excluded.keys,
     datapoints = a.datapoints + excluded.datapoints;
 
 -- name: current_snapshot()$
@@ -29,7 +22,7 @@ FROM arrivals_forgotten AS f;
 -- name: arrivals_since(seen, device_ids, most_arrivals, most_datapoints)
 -- What a position lacks, in the order of transactions, of these devices where `device_ids` is not null; each row with
 -- the snapshot in which this is all. At least one row, whose `xid` is null where nothing is lacking.
-SELECT now.snapshot::text AS snapshot, a.xid::text::bigint AS xid, a.arrived_at, a.horizon, a.device_ids, a.sensor_ids, a.times
+SELECT now.snapshot::text AS snapshot, a.xid::text::bigint AS xid, a.arrived_at, a.horizon, a.datapoints, a.keys
 FROM (SELECT pg_current_snapshot() AS snapshot) AS now
 LEFT JOIN LATERAL (
     SELECT page.*, sum(page.datapoints) OVER (ORDER BY page.xid) - page.datapoints AS datapoints_before

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.columns import Columns
+from ingestor.keys import pack, unpack
 from sql import DictConnection
 
 keys = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 3).map(lambda minute: minute * 60_000_000))
@@ -73,3 +74,12 @@ def test_postgresql_reads_the_copied_bytes_with_their_nulls(conn: DictConnection
         (3, 10, 946_684_800.0, 1e300, 2.0, 7),
         (4, 14, -0.000001, 7.0, None, 8),
     ]
+
+
+@given(st.lists(st.tuples(st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1), st.integers(-(2**62), 2**62))))
+def test_keys_are_unpacked_as_they_were_packed(keys: list[tuple[int, int, int]]) -> None:
+    columns = [
+        np.array([key[place] for key in keys], kind) for place, kind in enumerate((np.int32, np.int32, np.int64))
+    ]
+
+    assert [column.tolist() for column in unpack(pack(*columns))] == [column.tolist() for column in columns]

@@ -8,6 +8,7 @@ import numpy as np
 
 from app.live.position import Snapshot
 from ingestor.columns import Integers, Times
+from ingestor.keys import unpack
 from ingestor.times import from_us, to_us
 from sql import DictConnection, Row, queries
 
@@ -55,19 +56,21 @@ def read_page(
     arrivals = [row for row in arrivals if row["xid"] is not None]
     if not arrivals:
         return Page([], [], now, is_last=True)
-    ids = np.unique(np.concatenate([row["device_ids"] for row in arrivals]))
+    for row in arrivals:
+        row["keys"] = tuple(map(np.concatenate, zip(*map(unpack, row["keys"]), strict=True)))
+    ids = np.unique(np.concatenate([row["keys"][0] for row in arrivals]))
     devices = {row["id"]: row for row in queries.live_devices(conn, ids=ids) if wants(row)}
     parts: list[Part] = []
     for row in arrivals:
         parts += _parts(row, devices, seen)
         seen = seen.through(row["xid"], now)
     _find(conn, parts)
-    is_last = len(arrivals) < _MOST_ARRIVALS and sum(len(row["times"]) for row in arrivals) < _MOST_DATAPOINTS
+    is_last = len(arrivals) < _MOST_ARRIVALS and sum(row["datapoints"] for row in arrivals) < _MOST_DATAPOINTS
     return Page(parts, ids.tolist(), now if is_last else seen, is_last)
 
 
 def _parts(row: Row, devices: dict[int, Row], before: Snapshot) -> Iterator[Part]:
-    ids = row["device_ids"]
+    ids, sensor_ids, times = row["keys"]
     starts = np.append(True, ids[1:] != ids[:-1]).nonzero()[0]
     for start, next_start in zip(starts.tolist(), [*starts[1:].tolist(), len(ids)], strict=True):
         device = devices.get(int(ids[start]))
@@ -79,8 +82,8 @@ def _parts(row: Row, devices: dict[int, Row], before: Snapshot) -> Iterator[Part
                 device,
                 row["arrived_at"],
                 to_us(row["horizon"]),
-                row["sensor_ids"][first:end],
-                row["times"][first:end],
+                sensor_ids[first:end],
+                times[first:end],
                 [None] * (end - first),
                 row["xid"],
                 end,
