@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=3, help="of readings [%(default)s]")
     parser.add_argument("--server", help="a PostgreSQL server with TimescaleDB; a fresh database is made on it")
     arguments = parser.parse_args()
-    allow_files(arguments.kits + 1000)
+    allow_files(arguments.kits + 60)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         print(json.dumps(run(arguments, directory, stack), indent=2))

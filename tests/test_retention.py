@@ -1,15 +1,18 @@
 """How long datapoints are kept: dropped when they are older, refused when they come, still there as aggregates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from caller import Caller
 from click.testing import CliRunner, Result
 from conftest import RunningBroker
 from kits import publish
-from waiting import wait_for
+from waiting import refresh_all, wait_for
 
 from app.cli import almanac
+from app.jobs.purges import purge_expired
 from sql import DictConnection, queries
 
 DAYS = 20 * 365  # what other tests store is younger
@@ -63,3 +66,43 @@ def test_an_old_reading_goes_its_bucket_stays_and_another_as_old_is_refused(
 
     assert user.history(device["id"], 55, rollup="0s", **YEAR) == []
     assert user.history(device["id"], 55, rollup="1d", **YEAR) == [["2003-02-03T00:00:00Z", 21.4]]
+
+
+def bucket_counts(user: Caller, device: dict[str, Any]) -> dict[str, float]:
+    return {
+        time[:10]: n for time, n in user.history(device["id"], 55, rollup="1d", function="count", **{"from": "2003"})
+    }
+
+
+def test_an_owners_old_datapoints_go_with_their_buckets_and_nobody_elses_do(
+    new_user: Callable[..., Caller], conn: DictConnection, database_url: str, worker_env: dict[str, str]
+) -> None:
+    brief, other = new_user(), new_user()
+    old, recent = "2003-02-03", (datetime.now(UTC) - timedelta(days=9)).strftime("%Y-%m-%d")
+    devices = {owner.user["username"]: owner.register_device() for owner in (brief, other)}
+    for owner in (brief, other):
+        device = devices[owner.user["username"]]
+        for day in (old, recent):
+            sensors = [{"id": 55, "value": 21.4}]
+            body = {"data": [{"recorded_at": f"{day}T04:05:00Z", "sensors": sensors}]}
+            assert owner.post(f"/v0/devices/{device['id']}/readings", body).json["stored"] == 1
+    refresh_all(conn)
+    name = brief.user["username"]
+    path = f"/v0/devices/{devices[name]['id']}/readings?sensor_id=55&rollup=1d&from=2003-01-01&to=2003-12-31"
+    etag = brief.get(path).headers["ETag"]
+
+    assert retention(database_url, "30", "--owner", name).output == f"datapoints of {name} are kept for 30 days\n"
+    purge_expired()
+
+    assert bucket_counts(brief, devices[name]) == {recent: 1}
+    assert bucket_counts(other, devices[other.user["username"]]) == {old: 1, recent: 1}
+    assert brief.get(path, headers={"If-None-Match": etag}).status_code == 200
+    # A late reading of somebody else's, of that day: what is computed again is right for both.
+    body = {"data": [{"recorded_at": f"{old}T05:00:00Z", "sensors": [{"id": 55, "value": 1}]}]}
+    other.post(f"/v0/devices/{devices[other.user['username']]['id']}/readings", body)
+    refresh_all(conn)
+    assert bucket_counts(brief, devices[name]) == {recent: 1}
+    assert bucket_counts(other, devices[other.user["username"]]) == {old: 2, recent: 1}
+
+    assert retention(database_url, "forever", "--owner", name).output == "datapoints are kept forever\n"
+    assert "there is no user 'nobody-of-that-name'" in retention(database_url, "--owner", "nobody-of-that-name").output

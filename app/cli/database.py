@@ -36,11 +36,13 @@ def migrate(statement_timeout: int) -> None:
 
 @click.command()
 @click.argument("days", required=False)
-def retention(days: str | None) -> None:
+@click.option("--owner", metavar="USERNAME", help="Only the devices of this user, and their aggregates too.")
+def retention(days: str | None, owner: str | None) -> None:
     """Keep datapoints for so many DAYS, or `forever`; without an argument show what holds.
 
     Older ones are dropped, a week late, and not taken in any more. Their aggregates stay: history goes on to be
-    answered in buckets of 15 minutes, hours and days.
+    answered in buckets of 15 minutes, hours and days. One owner's may be kept for less, and then go with their
+    aggregates; who is to keep more than others is kept by the platform's limit, and the others to less.
     """
     from sql import connect, queries
 
@@ -48,8 +50,19 @@ def retention(days: str | None) -> None:
         raise click.BadParameter(f"{days!r} is neither `forever` nor a number from 1 to 36500")
     with connect(database_url()) as conn:
         if days is not None:
-            queries.keep_datapoints_for(conn, days=None if days == "forever" else int(days))
+            number = None if days == "forever" else int(days)
+            if owner is None:
+                queries.keep_datapoints_for(conn, days=number)
+            else:
+                queries.keep_datapoints_of(conn, username=owner, days=number)
         kept = queries.datapoints_kept_for(conn)
+        of_owner = queries.datapoints_of_kept_for(conn, username=owner) if owner else None
+    if owner:
+        if of_owner is None:
+            raise click.BadParameter(f"there is no user {owner!r}", param_hint="--owner")
+        if of_owner["days"] and not (kept and kept <= of_owner["days"]):
+            click.echo(f"datapoints of {owner} are kept for {of_owner['days']} days")
+            return
     click.echo(f"datapoints are kept {f'for {kept} days' if kept else 'forever'}")
 
 

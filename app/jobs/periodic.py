@@ -30,6 +30,7 @@ PERIODS = {
     "onboarding.adopt_overtaken": timedelta(minutes=1),
     "onboarding.purge_orphans": timedelta(hours=6),
     "purges.purge_archived": timedelta(hours=1),
+    "purges.purge_expired": timedelta(hours=24),
     "recalibrate.work": timedelta(minutes=1),
     "sites.tend": timedelta(minutes=1),
     "uploads.watch": timedelta(minutes=1),

@@ -24,6 +24,18 @@ def purge_archived() -> dict[str, int]:
     return {"devices": len(unfinished)}
 
 
+def purge_expired() -> None:
+    """Delete what is older than its owner's datapoints are kept, month by month."""
+    with connect(Config.from_env().database_url) as conn:
+        for row in queries.expired_days(conn):
+            start, datapoints = row["first_day"], 0
+            while start < row["end_day"]:
+                end = min(start + _SLICE, row["end_day"])
+                datapoints += queries.forget_datapoints(conn, device_id=row["device_id"], first_day=start, end_day=end)
+                start = end
+            log.info("datapoints expired", extra={"device_id": row["device_id"], "datapoints": datapoints})
+
+
 def purge_device(device_id: int) -> None:
     """Delete one device whose deletion has been asked for."""
     with connect(Config.from_env().database_url) as conn:
