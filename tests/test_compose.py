@@ -5,14 +5,16 @@ import json
 import re
 import ssl
 import stat
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import compose_spec
 import pytest
 import yaml
-from composed import CADDY, DOCKER, Composed, Dockerfile, in_waves, read
+from composed import DOCKER, RULES, Composed, Dockerfile, in_waves, read, targets, which
 from conftest import empty_database
 from mqtt_device import MqttDevice
 from streams import Stream
@@ -24,7 +26,11 @@ from scripts.supervisor import ROOT
 
 LOCAL = {"DOMAIN": "localhost"}
 KITS = "compose.kits.yaml"
-needs_caddy = pytest.mark.skipif(not CADDY, reason="caddy is missing: apt-get install caddy")
+needs_caddy = pytest.mark.skipif(not which("caddy"), reason="caddy is missing: apt-get install caddy")
+needs_prometheus = pytest.mark.skipif(
+    not (which("prometheus") and which("prometheus-node-exporter")),
+    reason="Prometheus is missing: apt-get install prometheus prometheus-node-exporter",
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +89,8 @@ def test_the_compose_files_say_what_compose_understands(compose: dict[str, Any])
 
 def test_every_service_is_held_back(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
-        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
+        is_for_once = name in ("migrate", "grafana-role")
+        assert service["restart"] == ("no" if is_for_once else "unless-stopped"), name
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert "no-new-privileges:true" in service["security_opt"], name
@@ -136,7 +143,7 @@ def test_secrets_are_random_and_nobody_else_on_the_host_reads_them(tmp_path: Pat
 def test_no_file_of_the_repository_holds_a_password() -> None:
     texts = [file.read_text() for file in DOCKER.rglob("*") if file.suffix in (".ini", ".sh", ".sql", ".yaml", ".yml")]
 
-    assert not re.search(r"(?i)password['\"]?\s*[:=]\s*['\"]?[a-z0-9]", "".join(texts))
+    assert not re.search(r"(?i)password['\"]?\s*[:=]\s*['\"]?\w(?!assword')", "".join(texts))
 
 
 def test_init_run_again_keeps_what_it_made_and_brings_the_acls_up_to_date(tmp_path: Path) -> None:
@@ -235,6 +242,33 @@ def test_an_address_that_a_client_makes_up_buys_nothing(composed: Composed, anyb
     ]
 
     assert [left[0] - each for each in left] == [0, 1, 2, 3]
+
+
+@needs_prometheus
+def test_prometheus_sees_every_process_and_all_that_alerts_and_boards_ask_for(composed: Composed) -> None:
+    def prometheus(path: str, **query: str) -> Any:
+        address = f"http://127.0.0.1:{composed.ports['prometheus']}/api/v1/{path}?{urlencode(query)}"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    asked_for = set(re.findall(r"[\w-]+(?=:9100)", (DOCKER / "prometheus" / "prometheus.yml").read_text()))
+    assert asked_for == {*composed.metrics, "node-exporter"}
+    wait_for(lambda: {target["health"] for target in prometheus("targets")["activeTargets"]} == {"up"})
+    # What has a label is there once it has happened.
+    composed.query("INSERT INTO quarantine (topic, payload, reason, detail) VALUES ('t', '', 'unreadable', '')")
+    with urllib.request.urlopen(f"http://127.0.0.1:{composed.ports['api']}/v0/devices", timeout=10):
+        pass
+    asked = [rule["expr"] for rule in RULES] + [target["expr"] for target in targets("operator")]
+    wanted = {name for expression in asked for name in re.findall(r"\b(?:almanac|node|process)_\w+|\bup\b", expression)}
+    assert len(wanted) > 30
+    wait_for(lambda: wanted <= set(prometheus("label/__name__/values")))
+
+    groups = prometheus("rules")["groups"]
+    assert [rule["name"] for group in groups for rule in group["rules"]] == [rule["alert"] for rule in RULES]
+    wait_for(lambda: all(rule["health"] == "ok" for g in prometheus("rules")["groups"] for rule in g["rules"]))
+    for expression in asked:
+        prometheus("query", query=expression)
+    assert prometheus("query", query='sum(up{job="almanac"})')["result"][0]["value"][1] == str(len(composed.metrics))
 
 
 def test_a_stopped_process_ends_well(composed: Composed) -> None:

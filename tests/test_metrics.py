@@ -75,7 +75,7 @@ def test_the_scheduler_counts_jobs_by_state_and_tells_how_the_database_does(conf
     assert found['almanac_workers{state="idle"}'] == 0
     assert (found["almanac_redis_answers"], found["almanac_database_answers"]) == (1, 1)
     assert found["almanac_database_bytes"] > 2**20
-    assert found['almanac_job_failed{job="upkeep.purge_quarantine"}'] == 0
+    assert found['almanac_job_failed{job_name="upkeep.purge_quarantine"}'] == 0
     assert found["almanac_rollup_lag_seconds"] > 0
 
 

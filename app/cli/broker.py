@@ -30,6 +30,8 @@ def broker() -> None:
 @broker.command()
 def keep() -> None:
     """Let new tokens in, cut off those that have ended, tell devices what to do, until SIGTERM. Run one."""
+    from prometheus_client import Gauge
+
     from app import metrics
     from app.broker.keeper import keep
     from ingestor.log import configure_logging
@@ -39,6 +41,8 @@ def keep() -> None:
     stopping, following = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    connected = Gauge("almanac_keeper_connected", "1 while there is a connection to the broker and to the database.")
+    connected.set_function(following.is_set)
     metrics.serve({"broker and database": lambda: OK if following.is_set() else "one of them is away"})
     database_url, secret_key = _setting("DATABASE_URL"), _setting("SECRET_KEY")
     with _errors_as_messages():
