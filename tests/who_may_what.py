@@ -487,7 +487,9 @@ def _job(world: World) -> str:
 def _webhook_id(world: World) -> int:
     secret = {"secret_hash": secrets.token_bytes(32), "secret_sealed": b""}
     url = "https://example.org/almanac"
-    return int(queries.insert_webhook(world.conn, owner_id=world.owner_id, url=url, kinds=None, most=9, **secret)["id"])
+    return int(
+        queries.insert_webhook(world.conn, owner_id=world.owner_id, url=url, kinds=None, most=1000, **secret)["id"]
+    )
 
 
 def _archive_id(world: World) -> int:
