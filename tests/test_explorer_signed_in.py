@@ -11,6 +11,7 @@ from caller import PASSWORD, Caller
 from conftest import RunningBroker, RunningIngestor
 from kits import publish
 from playwright.sync_api import Page, expect
+from waiting import wait_for
 
 Open = Callable[[str], Page]
 TEMPERATURE = "Sensirion SHT31 - Temperature"
@@ -241,3 +242,39 @@ def test_somebody_elses_device_has_no_settings(signed_in: Open, new_user: Callab
     signed_in(f"#/devices/{device['id']}/settings")
 
     expect(page.get_by_role("alert")).to_contain_text("Theirs is not yours")
+
+
+def test_the_reference_tries_the_api_out_in_the_name_of_who_has_signed_in(visit: Visit, user: Caller) -> None:
+    visit.sign_in(user)
+    page = visit.go("docs#get-/v0/me")
+    operation = page.locator("[id='get-/v0/me']")
+    operation.get_by_role("button", name="TRY").click()
+
+    expect(operation.get_by_text(f'"{user.user["username"]}"').first).to_be_visible()
+
+
+def test_a_device_is_told_what_to_do_and_its_answer_seen(
+    signed_in: Open, user: Caller, broker: RunningBroker, ingestor: RunningIngestor
+) -> None:
+    device = user.register_device(name="Obeys", kit_id=26)
+    page = signed_in(f"#/devices/{device['id']}/configuration")
+    page.get_by_label("Seconds from one message to the next").fill("120")
+    page.get_by_role("button", name="Send to the device").click()
+    expect(page.get_by_role("heading", name="It has not answered yet")).to_be_visible()
+    expect(page.get_by_role("row", name="publish_interval")).to_contain_text("120")
+
+    publish(broker, device["device_token"], "config/reported", b'{"version": 1, "applied": true}')
+    expect(page.get_by_role("heading", name="It does what it was told")).to_be_visible()
+
+
+def test_an_error_that_a_device_reports_is_dealt_with(
+    signed_in: Open, user: Caller, broker: RunningBroker, ingestor: RunningIngestor
+) -> None:
+    device = user.register_device(name="Complains")
+    publish(broker, device["device_token"], "errors", b'{"code": "no_answer", "message": "the bus is silent"}')
+    wait_for(lambda: user.get(f"/v0/devices/{device['id']}/errors").json)
+    page = signed_in(f"#/devices/{device['id']}/health")
+    expect(page.get_by_role("row", name=re.compile("no_answer"))).to_contain_text("the bus is silent")
+    page.get_by_role("button", name="Dealt with").click()
+
+    expect(page.get_by_role("row", name=re.compile("no_answer"))).to_contain_text("dealt with")

@@ -6,13 +6,13 @@ import { account } from './account.js'
 import { h } from './dom.js'
 import { strings } from './strings.js'
 
-export const DEVICE_LINKS = ['settings', 'calibrate']
+const LINKS = ['health', 'settings', 'configuration', 'calibrate']
 
 /** Whether the asking user may change this device: only they see what others find `[FILTERED]`. */
 export const owns = (device) => device.data_policy.precise_location !== '[FILTERED]'
 
 export const deviceLinks = (device, here = null) =>
-  h('nav', { class: 'group', 'aria-label': strings.deviceLinks.label }, DEVICE_LINKS.map((name) => h('a', { class: 'button', href: `${deviceAddress(device.id)}/${name}`, 'aria-current': name === here ? 'page' : null }, strings.deviceLinks[name])))
+  h('nav', { class: 'group', 'aria-label': strings.deviceLinks.label }, LINKS.map((name) => h('a', { class: 'button', href: `${deviceAddress(device.id)}/${name}`, 'aria-current': name === here ? 'page' : null }, strings.deviceLinks[name])))
 
 /** {content, device} of a page that only the owner has; null for nobody, who is asked to sign in. */
 export async function deviceFrame(panel, id, words) {

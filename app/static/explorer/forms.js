@@ -66,6 +66,9 @@ export function table(head, rows) {
 /** What a page shows where there is nothing yet: what would be here, and how it gets here. */
 export const empty = (title, text, action = null) => h('div', { class: 'empty' }, h('h3', {}, title), h('p', {}, text), action)
 
+/** A figure with what it counts; a link where there is more to see. `mood`: 'good', 'bad' or ''. */
+export const tile = (figure, label, mood = '', href = null) => h(href ? 'a' : 'div', { class: `tile ${mood}`, href }, h('strong', {}, figure.toLocaleString()), h('span', {}, label))
+
 /** A secret that is shown this once, to be copied. */
 export const secret = (text) =>
   h('div', { class: 'secret' }, h('code', {}, text), h('button', { type: 'button', onclick: () => copy(text, strings.copied) }, strings.copy))

@@ -23,6 +23,8 @@ const PAGES = {
   applications: () => import('./applications.js'),
 }
 const DEVICE_PAGES = {
+  health: () => import('./health.js'),
+  configuration: () => import('./configuration.js'),
   settings: () => import('./settings.js'),
   calibrate: () => import('./calibrate.js'),
 }

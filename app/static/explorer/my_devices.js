@@ -5,7 +5,7 @@ import { deviceAddress } from './address.js'
 import { get } from './api.js'
 import { fill, h } from './dom.js'
 import { DAY, age, number } from './format.js'
-import { empty, table } from './forms.js'
+import { empty, table, tile } from './forms.js'
 import { pages } from './pages.js'
 import { strings } from './strings.js'
 
@@ -49,8 +49,6 @@ export async function show(panel) {
   await turn(1)
 }
 
-const tile = (figure, label, mood = '', href = null) => h(href ? 'a' : 'div', { class: `tile ${mood}`, href }, h('strong', {}, figure.toLocaleString()), h('span', {}, label))
-
 function row(device) {
   const { sensors } = device.data
   const battery = sensors.find(({ id }) => id === BATTERY)?.value ?? null
@@ -61,7 +59,7 @@ function row(device) {
     device.last_reading_at ? h('time', { datetime: device.last_reading_at }, age(device.last_reading_at)) : words.never,
     battery === null ? '–' : `${number(battery)} %`,
     words.speaking(speaking, sensors.length),
-    h('td', { class: 'actions' }, h('a', { href: `${deviceAddress(device.id)}/settings` }, words.settings)),
+    h('td', { class: 'actions' }, h('a', { href: `${deviceAddress(device.id)}/health` }, words.more), h('a', { href: `${deviceAddress(device.id)}/settings` }, words.settings)),
   ]
 }
 
