@@ -1,5 +1,7 @@
 """Headers: pages of every origin can use the API and see what it says of paging and limits; ours are kept from harm."""
 
+import gzip
+
 import pytest
 from caller import Caller
 
@@ -47,3 +49,17 @@ def test_answers_are_not_sniffed_framed_or_told_on(anybody: Caller, path: str) -
 def test_only_over_tls_a_browser_is_told_to_stay_there(anybody: Caller) -> None:
     assert "Strict-Transport-Security" not in anybody.get("/healthz").headers
     assert "Strict-Transport-Security" in anybody.get("/healthz", base_url="https://almanac.example").headers
+
+
+def test_files_of_pages_travel_compressed_and_not_at_all_when_the_client_has_them(anybody: Caller) -> None:
+    path = "/static/explorer/explorer.css"
+    plain = anybody.get(path)
+    packed = anybody.get(path, headers={"Accept-Encoding": "gzip"})
+    again = anybody.get(path, headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]})
+    part = anybody.get(path, headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+
+    assert gzip.decompress(packed.data) == plain.data
+    assert len(packed.data) < len(plain.data) / 2
+    assert (again.status_code, again.data) == (304, b"")
+    assert (part.status_code, part.data) == (206, plain.data[:10])
+    assert anybody.get("/static/vendor/leaflet-1.9.4/images/layers.png").data.startswith(b"\x89PNG")
