@@ -35,10 +35,10 @@ def accepts_gzip() -> bool:
 
 
 def _compress(answer: Response) -> Response:
-    if answer.mimetype not in _TYPES:
+    if answer.direct_passthrough and request.path.startswith("/static/"):
+        return _read_file(answer)
+    if answer.mimetype not in _TYPES or answer.direct_passthrough:
         return answer
-    if answer.direct_passthrough:
-        return _compress_file(answer) if request.endpoint == "docs.static" else answer
     answer.vary.add("Accept-Encoding")
     if not accepts_gzip() or "Content-Encoding" in answer.headers or request.method == "HEAD":
         return answer
@@ -55,14 +55,15 @@ def _compress(answer: Response) -> Response:
     return answer
 
 
-def _compress_file(answer: Response) -> Response:
-    """Compress a file of our pages, once for each of its versions, and close it."""
+def _read_file(answer: Response) -> Response:
+    """Read a file of our pages and close it; compress it once for each of its versions."""
+    packs = answer.mimetype in _TYPES and accepts_gzip() and request.method != "HEAD"
     answer.vary.add("Accept-Encoding")
     etag, file = answer.get_etag()[0], answer.response
     answer.direct_passthrough = False  # which would forbid to look at it
     if answer.status_code == 304:
         answer.response = []
-    elif answer.status_code != 200 or request.method == "HEAD" or not accepts_gzip():
+    elif answer.status_code != 200 or not packs:
         answer.set_data(b"".join(answer.iter_encoded()))
     else:
         kept = _files.get(request.path)
