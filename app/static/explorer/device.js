@@ -69,7 +69,7 @@ class DevicePage {
       this.controls(),
       this.drawing,
       h('h3', {}, strings.archive),
-      this.archive(),
+      (this.archiving ??= this.archive()), // goes on where the page is shown anew
     )
     await attempt(() => this.draw()) // a chart that fails, or is overtaken by a click, leaves the page as it is
   }
