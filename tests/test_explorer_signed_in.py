@@ -6,15 +6,31 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browsing import Visit
 from caller import PASSWORD, Caller
 from conftest import RunningBroker, RunningIngestor
 from kits import publish
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from waiting import wait_for
 
 Open = Callable[[str], Page]
-TEMPERATURE = "Sensirion SHT31 - Temperature"
+# What there is for who has signed in, and a text that shows that a page is all there.
+PAGES = {
+    "mine": "Last heard",
+    "register": "What is it made of?",
+    "quarantine": "no sensor has the id 9999",
+    "experiments": "A class",
+    "exports": "Ask for an export",
+    "notifications": "Its battery is low",
+    "tokens": "Where you are signed in",
+    "applications": "No applications yet",
+    "devices/{id}/health": "Errors that it reports",
+    "devices/{id}/configuration": "Tell it what to do",
+    "devices/{id}/settings": "Device tokens",
+    "devices/{id}/calibrate": "A new version",
+}
 
 
 def send(user: Caller, device: dict[str, Any], hours: int = 24) -> None:
@@ -278,3 +294,30 @@ def test_an_error_that_a_device_reports_is_dealt_with(
     page.get_by_role("button", name="Dealt with").click()
 
     expect(page.get_by_role("row", name=re.compile("no_answer"))).to_contain_text("dealt with")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page_and_a_phone_is_wide_enough_for_it(
+    browser: Browser, address: str, user: Caller, scheme: str
+) -> None:
+    device = user.register_device(name="Seen by all", kit_id=26)
+    send(user, device, hours=1)
+    data = [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": 9999, "value": 1}]}]
+    user.post(f"/v0/devices/{device['id']}/readings", {"data": data})
+    user.post("/v0/experiments", {"name": "A class", "device_ids": [device["id"]]})
+    context = browser.new_context(bypass_csp=True, color_scheme=scheme)  # type: ignore[arg-type]
+    visit = Visit(context.new_page(), address)
+    page = visit.sign_in(user)
+    page.set_viewport_size({"width": 360, "height": 800})
+    found = []
+    for path, text in PAGES.items():
+        page.evaluate("where => { location.hash = where }", f"#/{path.format(id=device['id'])}")
+        expect(page.locator("#panel").get_by_text(text).first).to_be_visible()
+        wide = page.evaluate("document.documentElement.scrollWidth > 360")
+        serious = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        found += [(path, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in serious]
+        found += [(path, "wider than the screen", [])] if wide else []
+    context.close()
+
+    assert found == []
+    assert visit.errors == []
