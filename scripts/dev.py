@@ -135,6 +135,7 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     print(
         f"""
 Almanac is running; Ctrl-C stops it.
+  Explorer   {address}/explore
   API        {address}/v0
   Reference  {address}/docs
   Broker     mqtt://127.0.0.1:{ports["MQTT_PORT"]}, where a kit's client id is its token: {token} is device {device_id}
@@ -153,6 +154,7 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
         "REDIS_URL",
         "MQTT_URL",
         "MQTT_ADMIN_URL",
+        "DEVICE_BROKER_URL",
         "MAIL_URL",
         "SECRET_KEY",
         "PUBLIC_URL",
@@ -175,6 +177,7 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
         )
         supervisor.start(broker.service())
         env["MQTT_URL"], env["MQTT_ADMIN_URL"] = broker.platform_url, broker.admin_url
+        env["DEVICE_BROKER_URL"] = env["DEVICE_BROKER_URL"] or broker.device_url
         # The kits' door takes any client id, and whoever comes with the ingestor's takes its queue away.
         env["MQTT_CLIENT_ID"] = services.keep(var / "client-id", lambda: f"ingestor-{secrets.token_hex(8)}")
     if not env["MAIL_URL"]:

@@ -15,7 +15,14 @@ const LENGTHS = { '6h': 6 * HOUR, '1d': DAY, '1w': 7 * DAY, '1M': 30 * DAY, '1y'
 const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone
 const FEW = 3 // charts shown when nobody has chosen
 
-const sending = (device) => device.data.sensors.filter((sensor) => sensor.last_reading_at)
+const FIRST = [1, 4, 14, 2] // measurements that people ask for first: temperature, noise, PM2.5, humidity
+
+/** Sensors that have sent something, what people ask for first before the others. */
+function sending(device) {
+  const rank = ({ measurement }) => (FIRST.indexOf(measurement?.id) + 1 || FIRST.length + 1)
+  return device.data.sensors.filter((sensor) => sensor.last_reading_at).sort((a, b) => rank(a) - rank(b))
+}
+
 const numbers = (text) => (text ?? '').split(',').map(Number).filter((id) => Number.isInteger(id) && id > 0)
 
 /** Shows a device in the panel; returns what ends it. */
@@ -64,7 +71,7 @@ class DevicePage {
       device.description ? h('p', {}, device.description) : null,
       owns(device) ? deviceLinks(device) : null,
       h('h3', {}, strings.latest),
-      this.sensors.length ? this.table() : h('p', { class: 'note' }, strings.noValues),
+      this.sensors.length ? h('div', { class: 'scroll' }, this.table()) : h('p', { class: 'note' }, strings.noValues),
       h('h3', {}, strings.history),
       this.controls(),
       this.drawing,
