@@ -9,7 +9,7 @@ import { pages } from './pages.js'
 import { strings } from './strings.js'
 
 const words = strings.notificationsPage
-const SWITCHES = ['stopped_publishing', 'low_battery']
+const SWITCHES = ['stopped_publishing', 'low_battery', 'faulty_sensors', 'errors']
 
 export async function show(panel) {
   const frame = await account(panel, words)

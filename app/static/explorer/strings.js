@@ -348,7 +348,12 @@ export const strings = {
     title: 'Notifications',
     lead: 'Which mails you get about which device.',
     device: 'Device',
-    switches: { stopped_publishing: 'It has stopped sending', low_battery: 'Its battery is low' },
+    switches: {
+      stopped_publishing: 'It has stopped sending',
+      low_battery: 'Its battery is low',
+      faulty_sensors: 'A sensor seems broken',
+      errors: 'It reports errors',
+    },
     saved: 'Saved.',
     emptyTitle: 'No devices yet',
     emptyText: 'Once you have registered a device, you choose here what we tell you about it.',
