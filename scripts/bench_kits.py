@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 import tempfile
@@ -131,7 +132,8 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
     tokens = [f"bench{number:06}" for number in range(arguments.kits)]
-    make_devices(conn, tokens)
+    with conn.transaction():
+        make_devices(conn, tokens)
     broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
     (directory / "broker").mkdir()
     logins = directory / "broker" / "logins.json"
@@ -180,4 +182,5 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     main()
