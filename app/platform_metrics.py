@@ -77,6 +77,7 @@ class Database(Collector):
                     _by("almanac_database_connections", "Connections.", queries.watched_connections(conn), "state"),
                     _by("almanac_quarantine_last_hour", "Not stored.", queries.watched_quarantine(conn), "reason"),
                     *_jobs(queries.watched_jobs(conn)),
+                    *_sites(queries.site_lags(conn)),
                 ]
         except psycopg.Error:
             yield GaugeMetricFamily("almanac_database_answers", "1 while the database answers.", 0)
@@ -107,3 +108,16 @@ def _jobs(rows: list[Mapping[str, Any]]) -> Iterator[GaugeMetricFamily]:
         overdue.add_metric([row["name"]], row["overdue_seconds"])
         failed.add_metric([row["name"]], row["failed"])
     yield from (overdue, failed)
+
+
+def _sites(rows: list[Mapping[str, Any]]) -> Iterator[GaugeMetricFamily]:
+    seconds = GaugeMetricFamily(
+        "almanac_site_lag_seconds", "Age of the oldest write that a site lacks.", labels=["site"]
+    )
+    size = GaugeMetricFamily("almanac_site_lag_bytes", "How much of the log a site lacks.", labels=["site"])
+    lost = GaugeMetricFamily("almanac_site_lost", "1 where a site was away for too long.", labels=["site"])
+    for row in rows:
+        seconds.add_metric([str(row["id"])], row["seconds"])
+        size.add_metric([str(row["id"])], row["bytes"])
+        lost.add_metric([str(row["id"])], row["lost"])
+    yield from (seconds, size, lost)

@@ -153,19 +153,14 @@ def _settle(conn: DictConnection, rows: Columns, horizon: datetime, hlc: int | N
             device_ids=(days >> 32).astype(np.int32),
             days=(days & 0xFFFFFFFF).astype("datetime64[D]").tolist(),
         )
-    queries.insert_arrival(
-        conn,
-        device_ids=rows.device_ids[first],
-        keys=pack(rows.device_ids, rows.sensor_ids, rows.times),
-        datapoints=len(rows),
-        horizon=horizon,
-    )
+    keys = pack(rows.device_ids, rows.sensor_ids, rows.times)
+    queries.insert_arrival(conn, device_ids=rows.device_ids[first], keys=keys, datapoints=len(rows), horizon=horizon)
     if hlc is not None:
-        send(conn, rows, hlc)
+        send(conn, rows, hlc, keys)
 
 
-def send(conn: DictConnection, rows: Columns, hlc: int) -> None:
-    """Let the other sites have rows that this transaction has stored."""
+def send(conn: DictConnection, rows: Columns, hlc: int, keys: bytes | None = None) -> None:
+    """Let the other sites have rows that this transaction has stored; with their packed keys where they are new."""
     calibrated = rows.calibration_ids.any()
     queries.send_datapoints(
         conn,
@@ -176,6 +171,7 @@ def send(conn: DictConnection, rows: Columns, hlc: int) -> None:
         raws=rows.raws,
         values=rows.values if calibrated else None,
         calibration_ids=rows.calibration_ids if calibrated else None,
+        keys=keys,
     )
 
 

@@ -57,16 +57,15 @@ SELECT device_id FROM device_purges WHERE finished_at IS NULL ORDER BY requested
 UPDATE device_purges SET started_at = coalesce(started_at, now()) WHERE device_id = :device_id;
 
 -- name: days_of_datapoints(device_id)^
--- The first and the last UTC day of a device's datapoints, or null twice.
+-- The first and the last UTC day of a device's datapoints, or null twice; its components may be gone already.
 SELECT
     (min(c.first) AT TIME ZONE 'UTC')::date AS first_day,
     (max(c.last) AT TIME ZONE 'UTC')::date AS last_day
 FROM (
     SELECT
-        (SELECT d.time FROM datapoints AS d WHERE (d.device_id, d.sensor_id) = (k.device_id, k.sensor_id) ORDER BY d.time LIMIT 1) AS first,
-        (SELECT d.time FROM datapoints AS d WHERE (d.device_id, d.sensor_id) = (k.device_id, k.sensor_id) ORDER BY d.time DESC LIMIT 1) AS last
-    FROM components AS k
-    WHERE k.device_id = :device_id
+        (SELECT d.time FROM datapoints AS d WHERE (d.device_id, d.sensor_id) = (:device_id, k.id) ORDER BY d.time LIMIT 1) AS first,
+        (SELECT d.time FROM datapoints AS d WHERE (d.device_id, d.sensor_id) = (:device_id, k.id) ORDER BY d.time DESC LIMIT 1) AS last
+    FROM sensors AS k
 ) AS c;
 
 -- name: delete_datapoints(device_id, first_day, end_day, percent)!

@@ -4,7 +4,7 @@
 -- name: history_state(device_id, first_day, last_day, as_of)^
 -- Who may read a device; the moment from which on writes may be missing in the answer, which a replica does not know by
 -- itself (`as_of`, null on the primary); up to where aggregates are complete, and
--- which days of them are not; the versions of the data.
+-- which days of them are not; the versions of the data, which each site counts by itself.
 SELECT
     coalesce(:as_of::timestamptz, statement_timestamp()) AS complete_as_of,
     h.horizon,
@@ -16,6 +16,7 @@ SELECT
     d.first_reading_at,
     d.data_version,
     d.late_version,
+    (SELECT id FROM site) AS site,
     ARRAY(
         SELECT r.day - DATE '1970-01-01'
         FROM rollup_dirty AS r

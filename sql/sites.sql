@@ -4,9 +4,10 @@
 -- The time of what is written next, as sites tell it; null where there are no other sites.
 SELECT next_hlc() FROM site;
 
--- name: send_datapoints(hlc, device_ids, sensor_ids, times, raws, values, calibration_ids)!
--- Let the other sites have rows that are stored; in the transaction that stores them. Null values are the raws.
-INSERT INTO outbox (hlc, device_ids, sensor_ids, times, raws, values, calibration_ids)
+-- name: send_datapoints(hlc, device_ids, sensor_ids, times, raws, values, calibration_ids, keys)!
+-- Let the other sites have rows that are stored; in the transaction that stores them. Null values are the raws; `keys`
+-- are those of the rows, packed, and null where nothing has arrived but was computed anew.
+INSERT INTO outbox (hlc, device_ids, sensor_ids, times, raws, values, calibration_ids, keys)
 VALUES (
     :hlc,
     :device_ids::integer[],
@@ -14,7 +15,8 @@ VALUES (
     :times::timestamptz[],
     :raws::double precision[],
     :values::double precision[],
-    :calibration_ids::integer[]
+    :calibration_ids::integer[],
+    :keys::bytea
 );
 
 -- name: site()^

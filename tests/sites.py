@@ -150,5 +150,10 @@ def orphans(conn: DictConnection) -> list[tuple[str, int]]:
 
 
 def site_sees(site: Site, query: str, *parameters: object) -> None:
-    """Return once a query, at a site, returns true."""
-    wait_for(lambda: next(iter(site.conn.execute(query, parameters).fetchone().values())))
+    """Return once a query, at a site, finds something, and that is true."""
+
+    def seen() -> object:
+        row = site.conn.execute(query, parameters).fetchone()
+        return row and next(iter(row.values()))
+
+    wait_for(seen)

@@ -97,7 +97,7 @@ def summary(device_id: int) -> Response:
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)
-        etag = f"summary-{state['data_version']}"
+        etag = f"summary-{state['site'] or 0}-{state['data_version']}"
         if request.if_none_match.contains_weak(etag):
             return _cacheable(Response(status=304), etag, state)
         refreshed_day = state["refreshed_until"].replace(hour=0, minute=0, second=0, microsecond=0)
@@ -154,7 +154,7 @@ def _etag(question: Question, state: Row) -> str:
     closed = question.end_us <= to_us(state["horizon"])
     version = state["late_version"] if closed else state["data_version"]
     moving_end = question.end_us if _padded(question) or question.coverage else None
-    asked = (sorted(request.args.items(multi=True)), question.start_us, moving_end, closed, version)
+    asked = (sorted(request.args.items(multi=True)), question.start_us, moving_end, closed, state["site"], version)
     return blake2b(repr(asked).encode(), digest_size=12).hexdigest()
 
 

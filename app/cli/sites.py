@@ -45,15 +45,12 @@ def join(url: str, own_url: str) -> None:
     This site's database holds nobody's data yet; start its processes afterwards. The other sites go on meanwhile.
     """
     from app.sites.compare import copy_all
-    from app.sites.links import follow_schema, link
+    from app.sites.links import follow_schema, linked
 
-    with _connection() as conn:
-        connections = link(conn, url, own_url)
+    with _connection() as conn, linked(conn, url, own_url) as connections:
         click.echo(f"joined {', '.join(f'site {peer}' for peer in connections)}; copying …")
         copy_all(next(iter(connections.values())), conn)
         follow_schema(conn)  # its ids begin above what was copied
-        for peer_conn in connections.values():
-            peer_conn.close()
     click.echo("copied")
 
 

@@ -6,7 +6,7 @@ site takes from every other; nothing is passed on (`origin = none`).
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -66,42 +66,41 @@ def follow_schema(conn: DictConnection) -> None:
         queries.map_site(conn)
 
 
-def link(conn: DictConnection, url: str, own_url: str) -> dict[int, DictConnection]:
-    """Take from the site at `url` and all that it takes from, and let them take from here; return connections to them.
+@contextmanager
+def linked(conn: DictConnection, url: str, own_url: str) -> Iterator[dict[int, DictConnection]]:
+    """Take from the site at `url` and all that it takes from, and let them take from here; connections to them.
 
     The first is that to the site at `url`. From here on nothing that is written anywhere is missed. Raises SiteError.
     """
     here = _here(conn)
     for address in (url, own_url):
         _require_encryption(address)
-    first = connect(url)
-    there = queries.site(first)
-    if there is None:
-        raise SiteError("that platform is no site yet: run `almanac site init` there")
-    if there["sites"] != here["sites"] or there["id"] == here["id"]:
-        raise SiteError(
-            f"this is site {here['id']} of {here['sites']}, that one site {there['id']} of {there['sites']}"
-        )
-    if queries.migrated(conn) != queries.migrated(first):
-        raise SiteError("the two platforms are of different versions: run `almanac migrate` at both")
-    if not queries.site_is_empty(conn):
-        raise SiteError("there are accounts or datapoints here already: a site joins with an empty database")
-    peers = {
-        there["id"]: url,
-        **{row["id"]: row["url"] for row in queries.site_peers(first) if row["id"] != here["id"]},
-    }
-    connections = {there["id"]: first, **{peer: connect(peers[peer]) for peer in peers if peer != there["id"]}}
-    with conn.transaction():  # the seed's rows: the other sites have them, under the same ids, with edits
-        tables = [compose.Identifier(name) for name in (*REPLICATED, "row_versions", "changes", "pending_changes")]
-        conn.execute(compose.SQL("TRUNCATE {} CASCADE").format(compose.SQL(", ").join(tables)))
-    for peer, peer_conn in connections.items():
-        _subscribe(peer_conn, here["id"], own_url, as_site=peer)
-        _subscribe(conn, peer, peers[peer], as_site=here["id"])
-    # What another site had written before its slot for us was made comes from the first site, once that has it.
-    for peer, peer_conn in connections.items():
-        if peer != there["id"]:
+    with ExitStack() as stack:
+        first = stack.enter_context(connect(url))
+        there = queries.site(first)
+        if there is None:
+            raise SiteError("that platform is no site yet: run `almanac site init` there")
+        if there["sites"] != here["sites"] or there["id"] == here["id"]:
+            raise SiteError(
+                f"this is site {here['id']} of {here['sites']}, that one site {there['id']} of {there['sites']}"
+            )
+        if queries.migrated(conn) != queries.migrated(first):
+            raise SiteError("the two platforms are of different versions: run `almanac migrate` at both")
+        if not queries.site_is_empty(conn):
+            raise SiteError("there are accounts or datapoints here already: a site joins with an empty database")
+        urls = {there["id"]: url, **{row["id"]: row["url"] for row in queries.site_peers(first)}}
+        others = {peer: stack.enter_context(connect(urls[peer])) for peer in urls if peer != there["id"]}
+        with conn.transaction():  # the seed's rows: the other sites have them, under the same ids, with edits
+            names = (*REPLICATED, "row_versions", "changes", "pending_changes")
+            tables = compose.SQL(", ").join(map(compose.Identifier, names))
+            conn.execute(compose.SQL("TRUNCATE {} CASCADE").format(tables))
+        for peer, peer_conn in {there["id"]: first, **others}.items():
+            _subscribe(peer_conn, here["id"], own_url, as_site=peer)
+            _subscribe(conn, peer, urls[peer], as_site=here["id"])
+        # What another had written before its slot for us was made comes from the first, once that has it.
+        for peer_conn in others.values():
             wait_until_confirmed(peer_conn, there["id"])
-    return connections
+        yield {there["id"]: first, **others}
 
 
 def relink(conn: DictConnection, peer_conn: DictConnection) -> None:
@@ -144,12 +143,8 @@ def let_go(conn: DictConnection, peer: int) -> None:
 @contextmanager
 def peers(conn: DictConnection) -> Iterator[dict[int, DictConnection]]:
     """Connections to all other sites, for a `with` block. Raises psycopg.OperationalError where one is away."""
-    opened = {row["id"]: connect(row["url"]) for row in queries.site_peers(conn)}
-    try:
-        yield opened
-    finally:
-        for peer_conn in opened.values():
-            peer_conn.close()
+    with ExitStack() as stack:
+        yield {row["id"]: stack.enter_context(connect(row["url"])) for row in queries.site_peers(conn)}
 
 
 def wait_until_confirmed(conn: DictConnection, peer: int, patience_s: float = _PATIENCE_S) -> None:

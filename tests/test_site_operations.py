@@ -1,0 +1,176 @@
+"""What an operator of sites does: join, watch, compare, heal and leave. See tests/test_sites.py for what runs here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import pytest
+from sites import Site, new_sites, settle, site_sees
+from test_sites import column, cut_off, new_device, owner_of, rename, send
+from waiting import wait_for
+
+from app.accounts import create_account
+from app.sites.links import SiteError, init
+from sql import DictConnection, queries
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[list[Site]]:
+    """A site with an owner and readings, and an empty platform that joined it while readings came in."""
+    with new_sites(2) as pair:
+        one, two = pair
+        owner = create_account(one.conn, username="owner", email="owner@example.org", password="correct horse")
+        device_id = new_device(one, owner)
+        send(one, device_id, {(55, minute): float(minute) for minute in range(600)})
+        one.run("site", "init", "--id", "1", "--of", "2")
+        two.run("site", "init", "--id", "2", "--of", "2")
+        with readings_come_in(one, device_id) as sent:
+            assert "copied" in two.run("site", "join", one.url)
+            so_far = len(sent)
+            wait_for(lambda: len(sent) > so_far + 5)
+        settle(pair)
+        assert column(two, "SELECT count(*) FROM datapoints") == [600 + len(sent)]
+        yield pair
+
+
+@contextmanager
+def readings_come_in(site: Site, device_id: int) -> Iterator[list[int]]:
+    stop, sent = Event(), list[int]()
+
+    def send_one_after_the_other() -> None:
+        while not stop.wait(0.02):
+            send(site, device_id, {(55, 1000 + len(sent)): 1.0})
+            sent.append(len(sent))
+
+    thread = Thread(target=send_one_after_the_other)
+    thread.start()
+    try:
+        wait_for(lambda: sent)
+        yield sent
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_ids_of_two_sites_never_meet(pair: list[Site]) -> None:
+    one, two = pair
+    made = [new_device(site, owner_of(site)) for site in (one, two, one, two)]
+
+    assert [device_id % 2 for device_id in made] == [1, 0, 1, 0]
+    assert len({*made}) == 4
+
+
+def test_status_says_how_far_another_site_is_behind(pair: list[Site]) -> None:
+    one, two = pair
+    settle(pair)
+    wait_for(lambda: "site 2: 0.0 s and" in one.run("site", "status"))
+    assert "; received from" in one.run("site", "status")
+    with cut_off(one):
+        rename(one, 1, "not there yet")
+        wait_for(lambda: "site 2: away" in one.run("site", "status"))
+        wait_for(lambda: queries.site_lags(one.conn)[0]["seconds"] > 0.5)
+        assert queries.site_lags(one.conn)[0]["bytes"] > 0
+    site_sees(two, "SELECT name = 'not there yet' FROM devices WHERE id = 1")
+
+
+def test_the_outbox_holds_nothing_that_every_site_has(pair: list[Site]) -> None:
+    one, two = pair
+    with cut_off(one):
+        send(one, 1, {(55, 5000): 5.0})
+        queries.prune_outbox(one.conn)
+        assert column(one, "SELECT count(*) > 0 FROM outbox") == [True]
+    settle(pair)
+    one.conn.execute("CHECKPOINT")
+
+    def pruned() -> bool:
+        queries.prune_outbox(one.conn)
+        return column(one, "SELECT count(*) FROM outbox") == [0]
+
+    wait_for(pruned)
+    assert column(two, "SELECT count(*) FROM outbox") == [0]
+
+
+def test_check_finds_and_heals_what_somebody_has_broken(pair: list[Site]) -> None:
+    one, two = pair
+    settle(pair)
+    assert "0 rows and 0 hours" in one.run("site", "check")
+    with two.conn.transaction():
+        queries.merge_as_replica(two.conn)  # past every trigger
+        two.conn.execute("DELETE FROM datapoints WHERE value BETWEEN 100 AND 199")
+        two.conn.execute("DELETE FROM components")
+        two.conn.execute("UPDATE users SET city = 'Atlantis'")
+    with one.conn.transaction():
+        queries.merge_as_replica(one.conn)
+        one.conn.execute("DELETE FROM datapoints WHERE value BETWEEN 500 AND 519")
+
+    said = one.run("site", "check", fails=True)
+
+    assert "site 2: 2 rows and" in said
+    settle(pair)
+    assert column(two, "SELECT count(*) FROM datapoints WHERE value BETWEEN 100 AND 199") == [100]
+    assert column(one, "SELECT count(*) FROM datapoints WHERE value BETWEEN 500 AND 519") == [20]
+    assert "0 rows and 0 hours" in two.run("site", "check")
+
+
+def test_who_was_away_for_too_long_comes_back_through_a_check(pair: list[Site]) -> None:
+    one, two = pair
+    settle(pair)
+    one.server.set(max_slot_wal_keep_size="1MB", max_wal_size="32MB", min_wal_size="32MB")
+    with cut_off(one):
+        send(one, 1, {(56, 1): 1.0})
+        rename(one, 1, "while it was away")
+        for _ in range(6):
+            one.conn.execute("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 20000000))")
+            one.conn.execute("SELECT pg_switch_wal()")
+            one.conn.execute("CHECKPOINT")
+        wait_for(lambda: queries.site_lags(one.conn)[0]["lost"])
+        assert "was away for too long" in one.run("site", "status")
+    assert "differed" in one.run("site", "check", fails=True)
+
+    settle(pair)
+    assert column(two, "SELECT name FROM devices WHERE id = 1") == ["while it was away"]
+    send(one, 1, {(56, 2): 2.0})
+    settle(pair)
+    assert column(two, "SELECT count(*) FROM datapoints WHERE sensor_id = 56") == [2]
+
+
+def test_a_platform_with_data_of_its_own_cannot_join(pair: list[Site]) -> None:
+    one, two = pair
+
+    assert "accounts or datapoints here already" in two.run("site", "join", one.url, fails=True)
+
+
+def test_sites_talk_over_encrypted_connections_or_not_at_all(pair: list[Site]) -> None:
+    url = "postgresql://almanac@db.example.org/almanac?sslmode=prefer"
+
+    assert "would not be encrypted: add ?sslmode=verify-full" in pair[1].run("site", "join", url, fails=True)
+
+
+def test_a_server_that_is_not_fit_is_told_what_it_lacks(conn: DictConnection) -> None:
+    with pytest.raises(SiteError, match=r"need PostgreSQL 16|superuser|ALTER SYSTEM SET wal_level"):
+        init(conn, 1, 2)
+    assert queries.site(conn) is None
+
+
+def test_migrating_again_shares_the_columns_that_have_come(pair: list[Site]) -> None:
+    one, two = pair
+    for site in pair:
+        site.conn.execute("ALTER TABLE devices ADD COLUMN colour text")
+        site.run("migrate")
+    one.conn.execute("UPDATE devices SET colour = 'green' WHERE id = 1")
+
+    site_sees(two, "SELECT colour = 'green' FROM devices WHERE id = 1")
+
+
+def test_who_leaves_leaves_no_slot_behind(pair: list[Site]) -> None:
+    _, two = pair
+    settle(pair)
+    two.run("site", "leave")
+
+    for site in pair:
+        assert column(site, "SELECT slot_name FROM pg_replication_slots") == []
+        assert column(site, "SELECT subname FROM pg_subscription") == []
+    rename(two, 1, "on its own")
+    send(two, 1, {(55, 0): 77.0})
+    assert column(two, "SELECT count(*) FROM outbox") == [0]
+    assert column(two, "SELECT value FROM datapoints WHERE device_id = 1 ORDER BY time LIMIT 1") == [77.0]
