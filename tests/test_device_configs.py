@@ -240,6 +240,19 @@ def test_what_the_broker_has_lost_or_got_wrong_is_put_right(
         assert kept(vandal, other) == kept(vandal, "x" * 32) == []
 
 
+def test_a_broker_that_was_restarted_still_has_it(
+    user: Caller, device: dict[str, Any], broker: RunningBroker, keeper: RunningKeeper
+) -> None:
+    token = known(broker, device["device_token"])
+    wait_for(lambda: versions(broker, token) == [1])
+
+    broker.stop()
+    broker.start()
+    broker.wait_until_ready()
+
+    assert versions(broker, token) == [1]
+
+
 def test_a_device_that_comes_out_of_the_trash_is_told_again(
     user: Caller, device: dict[str, Any], broker: RunningBroker, keeper: RunningKeeper
 ) -> None:

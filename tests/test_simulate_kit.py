@@ -143,11 +143,13 @@ def test_a_kit_names_its_components_as_the_catalogue_does(conn: DictConnection) 
 
 
 @contextmanager
-def simulated(broker_url: str, token: str, as_json: bool = False, broken: tuple[int, ...] = ()) -> Iterator[Kit]:
-    """A kit that logs in and sends once a second."""
+def simulated(
+    broker_url: str, token: str, as_json: bool = False, broken: tuple[int, ...] = (), login: bool = True
+) -> Iterator[Kit]:
+    """A kit that sends once a second."""
     stop, wake = threading.Event(), threading.Event()
     firmware = Firmware(token, "2.1", interval_s=1, seed=7)
-    kit = Kit(firmware, datetime.now(UTC).replace(microsecond=0), as_json, wake, login=True, broken=broken)
+    kit = Kit(firmware, datetime.now(UTC).replace(microsecond=0), as_json, wake, login, broken)
     host, port = broker_url.removeprefix("mqtt://").split(":")
     kit.connect(host, int(port))
     running = threading.Thread(target=run, args=([kit], 100, None, stop, wake, lambda: None))
@@ -201,3 +203,21 @@ def test_a_kit_with_a_broken_sensor_reports_it_and_counts_what_its_receipts_say(
     assert kit.receipts["quarantined"] == 0
     assert sensors
     assert 55 not in sensors
+
+
+@pytest.mark.usefixtures("ingestor")
+def test_a_simulated_kit_is_set_up_as_a_real_one_is(anybody: Caller, user: Caller, broker: RunningBroker) -> None:
+    begun = anybody.post("/v0/onboarding/device", {"name": "Balcony"}).json
+    headers = {"OnboardingSession": begun["onboarding_session"]}
+
+    def handshake() -> Any:
+        return anybody.get("/v0/onboarding/device", headers=headers).json["device_handshake"]
+
+    before = handshake()
+    with simulated(broker.kit_url, begun["device_token"], login=False):
+        wait_for(handshake)
+        device = user.post("/v0/onboarding/register", {}, headers=headers).json
+        wait_for(lambda: user.get(f"/v0/devices/{device['id']}").json["last_reading_at"])
+
+    assert before is False
+    assert user.get(f"/v0/devices/{device['id']}").json["hardware"]["last_status_message"]["hw_ver"] == "2.1"
