@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from caller import Caller
 from conftest import RunningIngestor
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mail_server import Mailbox, text_of
 from waiting import wait_for
@@ -228,6 +228,7 @@ def test_real_readings_begin_and_end_it(user: Caller, conn: DictConnection) -> N
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(levels=st.lists(st.sampled_from([-1.0, 0.0, 1.0, 1.5, 14.9, 15.0, 19.9, 20.0, 90.0]), max_size=12))
+@example(levels=[14.9, 19.9, 14.9, 20.0, 14.9, 1.0, 14.9])
 def test_a_low_battery_is_told_once_until_it_was_charged(
     user: Caller, conn: DictConnection, levels: list[float]
 ) -> None:
