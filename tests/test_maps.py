@@ -193,8 +193,9 @@ def test_a_map_is_filtered_by_tag_kit_and_being_online(
     anybody: Caller, admin: Caller, put: Callable[..., int], conn: DictConnection
 ) -> None:
     tag = f"tag {secrets.token_hex(4)}"
-    admin.post("/v0/tags", {"name": tag})
-    tagged, of_kit, silent = put(user_tags=tag), put(kit_id=26), put()
+    for name in (tag, f"{tag} too"):
+        admin.post("/v0/tags", {"name": name})
+    tagged, of_kit, silent = put(user_tags=tag), put(kit_id=26, user_tags=f"{tag} too"), put()
     conn.execute("UPDATE devices SET last_reading_at = now() - interval '2 hours' WHERE id = %s", [silent])
 
     def shown(**query: Any) -> set[int]:
