@@ -351,3 +351,19 @@ def test_the_logins_are_looked_after_over_tls_too(
 
     assert "certificate verify failed" in refused.stderr
     assert "settings right" in checked.stdout
+
+
+@pytest.mark.usefixtures("keeper")
+def test_an_admin_has_the_keeper_take_stock_and_sees_how_it_went(admin: Caller, conn: DictConnection) -> None:
+    def runs() -> int:
+        row = conn.execute("SELECT run FROM jobs WHERE name = 'broker.take_stock'").fetchone()
+        return int(row["run"]) if row else 0
+
+    wait_for(runs)
+    before = runs()
+    assert admin.post("/v0/admin/jobs/broker.take_stock/run").status_code == 202
+    wait_for(lambda: runs() > before)
+
+    (stock,) = (job for job in admin.get("/v0/admin/jobs").json if job["name"] == "broker.take_stock")
+    assert (stock["done_by"], stock["state"]) == ("broker keeper", "succeeded")
+    assert {"missing", "surplus", "settings"} <= stock["result"].keys()
