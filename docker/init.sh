@@ -4,6 +4,7 @@
 #   docker/init.sh sensors.example.org     or, to try it on this machine: docker/init.sh localhost
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-docker build --file docker/Dockerfile --tag almanac:latest .
+[ ! -e docker/.env ] || . docker/.env # WITH
+docker build --build-arg WITH="${WITH:-}" --file docker/Dockerfile --tag almanac:latest .
 exec docker run --rm --network none --user "$(id -u):$(id -g)" --volume "$PWD:/checkout" --workdir /checkout \
   --entrypoint python3 almanac:latest -m scripts.production "$@"

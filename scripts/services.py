@@ -228,6 +228,7 @@ max_packet_size 1048576
 def write_broker_files(directory: Path, platform_password: str, keeper_password: str) -> None:
     """Write what the listeners' settings name: the ACLs, our own programs' password and, once, devices' logins."""
     for name, text in ACLS.items():
+        (directory / name).unlink(missing_ok=True)  # for production it is made read-only
         (directory / name).write_text(text)
     write_secret(directory / "passwords", dynsec.password_file("almanac", platform_password))
     # From then on it is the broker's own: `almanac broker keep` lets devices in.
