@@ -67,6 +67,7 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
             "broker",
             "mail",
             "api",
+            "forward",
             "ingestor",
             "worker",
             "keeper",
