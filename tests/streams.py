@@ -18,6 +18,7 @@ class Said(NamedTuple):
 
     name: str
     data: dict[str, Any]
+    id: str = ""
 
 
 class Stream:
@@ -104,7 +105,7 @@ class Stream:
                 elif not field and line == b"\n":
                     self.last_event_id = last_id
                     if data:
-                        self.heard.put(Said(name, json.loads("\n".join(data))))
+                        self.heard.put(Said(name, json.loads("\n".join(data)), last_id))
                     name, data = "message", []
                     self._begun.set()
         self.has_ended.set()

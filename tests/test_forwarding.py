@@ -72,7 +72,7 @@ def test_readings_are_forwarded_as_the_contract_has_it_and_no_secret_with_them(
     researcher: Caller, broker: RunningBroker, forwarder: RunningForwarder
 ) -> None:
     fields = {"latitude": 41.396812, "longitude": 2.194512, "precise_location": False, "is_private": True}
-    device = forwarded(researcher, mac_address="00:06:66:2a:02:8f", **fields)
+    device = forwarded(researcher, mac_address="00:06:66:2a:02:90", **fields)
     publish(broker, device["device_token"], "info", b'{"hw_ver":"2.1","mac":"00:06:66:2A:02:8F","id":"SECRET-SERIAL"}')
     token = token_of(researcher, broker)
     with MqttDevice(broker.device_url, token) as listener:
@@ -90,7 +90,7 @@ def test_readings_are_forwarded_as_the_contract_has_it_and_no_secret_with_them(
     assert shown["data_policy"]["is_private"] is shown["data_policy"]["enable_forwarding"] is True
     text = payload.decode().lower()
     exact = ("41.396812", "2.194512", "41.39681", "2.19451")
-    secrets = (device["device_token"], token, researcher.user["email"], "00:06:66:2a:02:8f", "secret-serial", *exact)
+    secrets = (device["device_token"], token, researcher.user["email"], "00:06:66:2a:02:90", "secret-serial", *exact)
     assert [secret for secret in secrets if secret.lower() in text] == []
 
 

@@ -135,12 +135,19 @@ def ticking_process(env: dict[str, str], command: str, says: str) -> Child:
     return Child(Service(command, program, env, says=says), suite_log.lines.append)
 
 
-def test_two_schedulers_and_three_workers_of_which_the_busy_ones_are_killed_do_a_job_once_a_period(
-    worker_env: dict[str, str], conn: DictConnection, queue: Queue
-) -> None:
-    conn.execute("DELETE FROM jobs")
+@pytest.fixture
+def ticks(conn: DictConnection) -> Iterator[None]:
+    """The tables of the job that ticks."""
     for statement in ticking.TABLES.strip().split("\n"):
         conn.execute(statement.encode())
+    yield
+    conn.execute("DROP TABLE ticks, held_ticks")
+
+
+def test_two_schedulers_and_three_workers_of_which_the_busy_ones_are_killed_do_a_job_once_a_period(
+    ticks: None, worker_env: dict[str, str], conn: DictConnection, queue: Queue
+) -> None:
+    conn.execute("DELETE FROM jobs")
 
     def ended() -> int:
         return len(conn.execute("SELECT FROM ticks WHERE ended_at IS NOT NULL").fetchall())
@@ -151,12 +158,13 @@ def test_two_schedulers_and_three_workers_of_which_the_busy_ones_are_killed_do_a
             child = ticking_process(worker_env, command, says)
             child.start()
             stack.callback(child.stop)
+            child.wait_until_ready()
             return child
 
-        active, standby = start("schedule", '"event":"active"'), start("schedule", '"event":"standing by"')
-        workers = {child.pid: child for child in [start("worker", "Listening on") for _ in range(3)]}
-        for child in (active, standby, *workers.values()):
-            child.wait_until_ready()
+        active = start("schedule", '"event":"active"')
+        start("schedule", '"event":"standing by"')
+        for _ in range(3):
+            start("worker", "Listening on")
         wait_for(ended)
 
         conn.execute("INSERT INTO held_ticks VALUES (1)")

@@ -132,8 +132,8 @@ def test_a_listener_may_be_cut_off_in_the_middle_of_a_large_batch(address: str, 
     with Stream(address, device_id=device["id"]) as stream:
         before = stream.last_event_id
         send(user, device["id"], **{f"t{hour.replace(':', '_')}": float(n) for n, hour in enumerate(minutes)})
-        got = list(datapoints_of(stream.next()))
-        in_the_middle = stream.last_event_id
+        first = stream.next()
+        got, in_the_middle = list(datapoints_of(first)), first.id
         rest = stream.datapoints(len(expected) - len(got))
 
     with Stream(address, device_id=device["id"], last_event_id=in_the_middle) as stream:

@@ -17,9 +17,8 @@ from sql import connect
 
 PERIOD_S = 2
 TABLES = """
-CREATE TABLE IF NOT EXISTS ticks (at timestamptz NOT NULL DEFAULT clock_timestamp(), pid integer, ended_at timestamptz);
-CREATE TABLE IF NOT EXISTS held_ticks (pid integer);
-TRUNCATE ticks, held_ticks;
+CREATE TABLE ticks (at timestamptz NOT NULL DEFAULT clock_timestamp(), pid integer, ended_at timestamptz);
+CREATE TABLE held_ticks (pid integer);
 """
 
 
