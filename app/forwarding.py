@@ -12,8 +12,7 @@ left out, and after a crash something may come twice. Run one.
 import logging
 import time
 from threading import Event
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 import paho.mqtt.client as mqtt
@@ -21,7 +20,7 @@ import psycopg
 from redis import Redis, RedisError
 
 from app.api.respond import to_json
-from app.broker.dynsec import BrokerError
+from app.broker.connection import BrokerError, Connection
 from app.config import Config
 from app.device_records import read_devices
 from app.live.journal import Page, Part, read_page
@@ -74,25 +73,11 @@ def _wait(redis: Redis, stopping: Event) -> None:
         stopping.wait(_LOOK_EVERY_S)
 
 
-class Publisher:
+class Publisher(Connection):
     """A connection to the broker, for a `with` block; raises BrokerError."""
 
     def __init__(self, mqtt_url: str) -> None:
         self._client, self._address = make_client(mqtt.Client, mqtt_url, "", "MQTT_URL")
-
-    def __enter__(self) -> Self:
-        try:
-            self._client.connect(*self._address, keepalive=30)
-        except OSError as error:
-            raise BrokerError(f"{self._address[0]}:{self._address[1]}: {error}") from error
-        self._client.loop_start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
 
     def publish(self, messages: list[tuple[str, bytes]]) -> None:
         """Return when the broker has confirmed them all."""

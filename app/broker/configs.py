@@ -7,13 +7,12 @@ what it lacks; whatever was lost on the way shows when stock is taken of what it
 import logging
 from collections.abc import Iterable, Mapping
 from threading import Event
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 import paho.mqtt.client as mqtt
 
-from app.broker.dynsec import BrokerError
+from app.broker.connection import BrokerError, Connection
 from app.sealing import unseal
 from ingestor.intake import hash_token
 from ingestor.mqtt import make_client
@@ -27,7 +26,7 @@ _TOPIC = "device/sck/{}/config"
 _ALL, _NOBODYS = _TOPIC.format("+"), _TOPIC.format("-")
 
 
-class Retained:
+class Retained(Connection):
     """A connection to the broker, as a program of ours, for a `with` block; every method raises BrokerError."""
 
     def __init__(self, mqtt_url: str) -> None:
@@ -44,24 +43,8 @@ class Retained:
         self._refusal: str | None = None
         self._heard = Event()
 
-    def __enter__(self) -> Self:
-        try:
-            self._client.connect(*self._address, keepalive=30)
-        except OSError as error:
-            raise BrokerError(f"{self._address[0]}:{self._address[1]}: {error}") from error
-        self._client.loop_start()
-        try:
-            self._wait()
-        except BrokerError:
-            self._client.loop_stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+    def _welcome(self) -> None:
+        self._wait()
 
     def read(self) -> dict[str, bytes]:
         """Return what the broker keeps, by token."""

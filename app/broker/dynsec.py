@@ -11,12 +11,12 @@ import os
 import queue
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import pbkdf2_hmac
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 
+from app.broker.connection import BrokerError, Connection
 from ingestor.mqtt import make_client
 
 # A token has no dot, so none can take the place of one of these.
@@ -54,10 +54,6 @@ _ROLES = {
 }
 
 
-class BrokerError(Exception):
-    """The broker is away, refuses us, or does not do what it is told."""
-
-
 def document(password: str, tokens: Iterable[str] = ()) -> dict[str, Any]:
     """Return what the plugin's file holds: our own accounts with their password, and a login for each token."""
     return {
@@ -89,8 +85,10 @@ def _credentials(password: str) -> dict[str, Any]:
     return {**encoded, "iterations": iterations}
 
 
-class Dynsec:
+class Dynsec(Connection):
     """A connection to the plugin, for a `with` block; every method raises BrokerError."""
+
+    _keepalive_s = 10
 
     def __init__(self, url: str, username: str = KEEPER) -> None:
         """`url`: `mqtt://:password@host:port` of the listener that has the plugin."""
@@ -104,24 +102,8 @@ class Dynsec:
         self._client.on_disconnect = lambda _client, _data, _flags, reason, _properties: self._lose(str(reason))
         self._answers: queue.Queue[bytes | BrokerError] = queue.Queue()
 
-    def __enter__(self) -> Self:
-        try:
-            self._client.connect(*self._address, keepalive=10)
-        except OSError as error:
-            raise BrokerError(f"{self._address[0]}:{self._address[1]}: {error}") from error
-        self._client.loop_start()
-        try:
-            self._answer()
-        except BrokerError:
-            self._client.loop_stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+    def _welcome(self) -> None:
+        self._answer()
 
     def usernames(self) -> set[str]:
         """Return the names of all logins, ours left out."""

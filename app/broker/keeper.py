@@ -16,7 +16,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from app.broker.configs import ConfigKeeper, Retained
-from app.broker.dynsec import BATCH, BrokerError, Dynsec
+from app.broker.connection import BrokerError
+from app.broker.dynsec import BATCH, Dynsec
 from app.sealing import seal, unseal
 from ingestor.intake import hash_token
 from sql import DictConnection, connect, queries

@@ -122,7 +122,7 @@ def _keeper() -> Iterator["Keeper"]:
 
 @contextmanager
 def _errors_as_messages() -> Iterator[None]:
-    from app.broker.dynsec import BrokerError
+    from app.broker.connection import BrokerError
 
     try:
         yield
