@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from threading import Thread
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import orjson
 from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from sql.readiness import OK
 
@@ -20,6 +21,7 @@ Needs = Mapping[str, Callable[[], str]]
 def serve(host: str, port: int, needs: Needs) -> None:
     """Answer in a thread: /metrics, /healthz while it lives, /readyz while all is there that it needs, else with 503.
 
+    Nobody waits for another's answer: a database that hangs is no reason to kill a process that is well.
     Raises OSError when the port is taken.
     """
     metrics = make_wsgi_app()
@@ -38,7 +40,7 @@ def serve(host: str, port: int, needs: Needs) -> None:
         start_response(status, [("Content-Type", "application/json")])
         return [orjson.dumps({"status": OK if is_ready else "degraded", **found})]
 
-    server = make_server(host, port, answer, WSGIServer, _Quiet)
+    server = make_server(host, port, answer, ThreadingWSGIServer, _Quiet)
     Thread(target=server.serve_forever, daemon=True).start()
     log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
 

@@ -52,7 +52,9 @@ class Store:
                 receipts = self._put(messages)
                 self.away_since = None
                 return receipts
-            except AWAY as error:  # away, restarting, full, a standby by now, or a deadlock
+            except psycopg.errors.DeadlockDetected as error:  # the other one has what it waited for
+                log.warning("deadlock", extra={"error": str(error).strip()})
+            except AWAY as error:  # away, restarting, full, or a standby by now
                 hung = time.monotonic() - tried_at >= self._patience_s
                 self.away_since = self.away_since or time.monotonic()
                 log.warning("database away", extra={"error": str(error).strip(), "next_try_s": wait_s})

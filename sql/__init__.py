@@ -103,7 +103,8 @@ def conninfo(database_url: str, patience_s: float | None = None, *, writable: bo
     several = "," in str(given.get("host", ""))
     defaults: dict[str, Any] = {
         "options": options,
-        "connect_timeout": 2 if several else 5,  # for each host: one that is gone must not use up the caller's time
+        # For each host: one that is gone must not use up the caller's time, nor libpq's least, 2 s, his patience.
+        "connect_timeout": 2 if several else min(5, max(2, int(patience_s or 5))),
         # A peer that has vanished without a word is noticed within half a minute.
         "keepalives_idle": 10,
         "keepalives_interval": 5,

@@ -6,6 +6,8 @@ from sql import DictConnection, connect, migrate, queries
 
 OK = "ok"
 
+_PATIENCE_S = 2.0  # who asks whether all is well asks again in a few seconds
+
 
 def schema(conn: DictConnection) -> str:
     """Return `ok`, or which of this release's migrations the database lacks."""
@@ -17,7 +19,7 @@ def schema(conn: DictConnection) -> str:
 def database(database_url: str) -> str:
     """Connect, and return `ok` or what is wrong."""
     try:
-        with connect(database_url) as conn:
+        with connect(database_url, patience_s=_PATIENCE_S) as conn:
             return schema(conn)
     except psycopg.Error as error:
         return f"the database does not answer: {type(error).__name__}"

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 from click.testing import CliRunner, Result
 from conftest import empty_database, prepare
-from postgres_servers import prepare_server, server_directory, start_server
+from postgres_servers import PostgresServer, prepare_server, server_directory, start_server
 from waiting import refresh_all, wait_for
 
 from app.cli import almanac
-from sql import DictConnection, connect
+from sql import DictConnection, connect, queries
 
 
 @pytest.fixture(scope="module")
@@ -109,20 +110,41 @@ def test_what_is_not_well_is_named_with_its_limit_and_the_way_out(
     assert all(words in finding for words in said), finding
 
 
-def test_a_large_table_that_is_read_whole_again_and_again_is_named() -> None:
-    with server_directory() as directory:  # the embedded database counts no reads
-        server = start_server(directory / "counting")
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server of many sessions, that counts what is read; the embedded one has one, and does not."""
+    with server_directory() as directory:
+        server = start_server(directory / "server")
         try:
             prepare_server(server)
-            server.execute("CREATE TABLE big AS SELECT i FROM generate_series(1, 11000) AS i")
-            server.execute("DO $$ BEGIN FOR n IN 1..1001 LOOP PERFORM count(*) FROM big; END LOOP; END $$")
-            wait_for(lambda: "scans of big" in check(server.url).output)
-            answer = check(server.url)
+            yield server
         finally:
             server.stop()
 
+
+def test_a_large_table_that_is_read_whole_again_and_again_is_named(server: PostgresServer) -> None:
+    server.execute("CREATE TABLE big AS SELECT i FROM generate_series(1, 11000) AS i")
+    server.execute("DO $$ BEGIN FOR n IN 1..1001 LOOP PERFORM count(*) FROM big; END LOOP; END $$")
+    wait_for(lambda: "scans of big" in check(server.url).output)
+    answer = check(server.url)
+
     assert "BAD scans of big: 1001 whole reads of 11000 rows, 0 by an index" in answer.output
     assert "EXPLAIN" in answer.output
+
+
+def test_the_refresh_waits_for_no_writer(server: PostgresServer) -> None:
+    server.execute(LATE_DAY)
+    held, free = date(2026, 1, 15), date(2026, 1, 16)
+    with connect(server.url) as writer, connect(server.url) as refresher:
+        refresher.execute("SET lock_timeout = '2s'")
+        [device] = writer.execute("INSERT INTO rollup_dirty SELECT id, %s FROM devices RETURNING device_id", [free])
+        with writer.transaction():
+            queries.mark_late_days(writer, device_ids=[device["device_id"]], days=[held])
+            refresher.execute("CALL refresh_rollups()")
+        assert refresher.execute("SELECT day FROM rollup_dirty").fetchall() == [{"day": held}]
+
+        refresher.execute("CALL refresh_rollups()")
+        assert refresher.execute("SELECT day FROM rollup_dirty").fetchall() == []
 
 
 @pytest.mark.usefixtures("own")

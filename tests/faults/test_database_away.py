@@ -144,6 +144,7 @@ def test_a_frozen_database_counts_as_gone(database: tuple[Child, str], daemon: R
     try:
         fleet.publish(200)
         wait_for(lambda: health(daemon)["database"] != "ok")
+        assert ask(daemon, "/healthz")[0] == 200
     finally:
         os.killpg(child.pid, signal.SIGCONT)
 
@@ -167,6 +168,22 @@ def test_a_full_disk_is_told_and_outlived(database: tuple[Child, str], daemon: R
         conn.execute("DROP FUNCTION full_disk")
 
         fleet.check(conn)
+
+
+def test_a_deadlock_is_no_outage(database: tuple[Child, str], daemon: RunningIngestor, fleet: Fleet) -> None:
+    with connect(database[1]) as conn:
+        conn.execute("CREATE SEQUENCE tries")
+        conn.execute(
+            "CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF nextval('tries') = 1 THEN RAISE deadlock_detected; END IF; RETURN NEW; END; $$"
+        )
+        conn.execute("CREATE TRIGGER meet BEFORE INSERT ON datapoints FOR EACH ROW EXECUTE FUNCTION meet()")
+        fleet.publish(50)
+        fleet.check(conn)
+        conn.execute("DROP TRIGGER meet ON datapoints")
+
+    events = [json.loads(line)["event"] for line in daemon.last_lines if line.startswith("{")]
+    assert ("deadlock" in events, "database away" in events) == (True, False)
 
 
 def test_prometheus_gets_the_ledger(daemon: RunningIngestor, fleet: Fleet, database: tuple[Child, str]) -> None:
