@@ -37,91 +37,61 @@ WITH heard AS (
     FROM devices AS d
     JOIN expected_intervals AS e ON e.device_id = d.id
     WHERE d.notify_stopped_publishing AND d.archived_at IS NULL AND d.last_reading_at IS NOT NULL
-),
-begun AS (
-    INSERT INTO alerts (device_id, kind, about, began_at)
-    SELECT id, 'stopped_publishing', jsonb_build_object('heard_at', last_at, 'expected_interval', interval), :now
-    FROM heard
-    WHERE greatest(last_at, :receiving_since::timestamptz) < :now::timestamptz - longest_silence(interval)
-    ORDER BY id
-    ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
-    RETURNING id, device_id
 )
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT b.id, d.owner_id, 'began', true, :now
-FROM begun AS b
-JOIN devices AS d ON d.id = b.device_id
-ORDER BY b.id;
+INSERT INTO alerts AS begun (device_id, kind, about, began_at)
+SELECT id, 'stopped_publishing', jsonb_build_object('heard_at', last_at, 'expected_interval', interval), :now
+FROM heard
+WHERE greatest(last_at, :receiving_since::timestamptz) < :now::timestamptz - longest_silence(interval)
+ORDER BY id
+ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
+RETURNING tell_of_alert(begun);
 
 -- name: end_silences(now)!
 -- Devices that have been heard again.
-WITH ended AS (
-    UPDATE alerts AS a
-    SET ended_at = :now
-    FROM devices AS d
-    WHERE
-        a.kind = 'stopped_publishing'
-        AND a.ended_at IS NULL
-        AND d.id = a.device_id
-        AND greatest(d.last_received_at, d.last_reading_at) > (a.about ->> 'heard_at')::timestamptz
-    RETURNING a.id, a.device_id
-)
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT e.id, d.owner_id, 'ended', true, :now
-FROM ended AS e
-JOIN devices AS d ON d.id = e.device_id
-WHERE d.notify_stopped_publishing
-ORDER BY e.id;
+UPDATE alerts AS a
+SET ended_at = :now
+FROM devices AS d
+WHERE
+    a.kind = 'stopped_publishing'
+    AND a.ended_at IS NULL
+    AND d.id = a.device_id
+    AND greatest(d.last_received_at, d.last_reading_at) > (a.about ->> 'heard_at')::timestamptz
+RETURNING tell_of_alert(a);
 
 -- name: begin_low_batteries(now)!
 -- Batteries below 15 %, by a reading of now; 1 and less is what kits without a battery, or at the mains, say. Not again
 -- within 12 hours.
-WITH begun AS (
-    INSERT INTO alerts (device_id, kind, subject, about, began_at)
-    SELECT b.device_id, 'low_battery', b.key, jsonb_build_object('value', b.latest_value, 'unit', '%%'), :now
-    FROM battery_levels AS b
-    WHERE
-        b.notify_low_battery
-        AND b.latest_value > 1
-        AND b.latest_value < 15
-        AND b.latest_time > :now::timestamptz - longest_silence(b.interval)
-        AND NOT EXISTS (
-            SELECT
-            FROM alerts AS a
-            WHERE
-                (a.device_id, a.kind, a.subject) = (b.device_id, 'low_battery', b.key)
-                AND a.began_at > :now::timestamptz - INTERVAL '12 hours'
-        )
-    ORDER BY b.device_id, b.key
-    ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
-    RETURNING id, device_id
-)
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT b.id, d.owner_id, 'began', true, :now
-FROM begun AS b
-JOIN devices AS d ON d.id = b.device_id
-ORDER BY b.id;
+INSERT INTO alerts AS begun (device_id, kind, subject, about, began_at)
+SELECT b.device_id, 'low_battery', b.key, jsonb_build_object('value', b.latest_value, 'unit', '%%'), :now
+FROM battery_levels AS b
+WHERE
+    b.notify_low_battery
+    AND b.latest_value > 1
+    AND b.latest_value < 15
+    AND b.latest_time > :now::timestamptz - longest_silence(b.interval)
+    AND NOT EXISTS (
+        SELECT
+        FROM alerts AS a
+        WHERE
+            (a.device_id, a.kind, a.subject) = (b.device_id, 'low_battery', b.key)
+            AND a.began_at > :now::timestamptz - INTERVAL '12 hours'
+    )
+ORDER BY b.device_id, b.key
+ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
+RETURNING tell_of_alert(begun);
 
 -- name: end_low_batteries(now)!
 -- Batteries at 20 % or more again, or at the mains, by a reading of now.
-WITH ended AS (
-    UPDATE alerts AS a
-    SET ended_at = :now
-    FROM battery_levels AS b
-    WHERE
-        a.kind = 'low_battery'
-        AND a.ended_at IS NULL
-        AND (b.device_id, b.key) = (a.device_id, a.subject)
-        AND (b.latest_value >= 20 OR b.latest_value <= 1)
-        AND b.latest_time > greatest(a.began_at, :now::timestamptz - longest_silence(b.interval))
-    RETURNING a.id, a.device_id
-)
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT e.id, d.owner_id, 'ended', false, :now
-FROM ended AS e
-JOIN devices AS d ON d.id = e.device_id
-WHERE d.notify_low_battery
-ORDER BY e.id;
+UPDATE alerts AS a
+SET ended_at = :now
+FROM battery_levels AS b
+WHERE
+    a.kind = 'low_battery'
+    AND a.ended_at IS NULL
+    AND (b.device_id, b.key) = (a.device_id, a.subject)
+    AND (b.latest_value >= 20 OR b.latest_value <= 1)
+    AND b.latest_time > greatest(a.began_at, :now::timestamptz - longest_silence(b.interval))
+RETURNING tell_of_alert(a);
 
 -- name: begin_sensor_faults(now)!
 -- Components of which the last two values were outside of what their sensor can give, or that have given one value for
@@ -171,102 +141,72 @@ faults AS (
         AND p.least = p.most
         AND p.n >= 5
         AND p.first_time < w.latest_time - 0.8 * w.stuck_after
-),
-begun AS (
-    INSERT INTO alerts (device_id, kind, subject, about, began_at)
-    SELECT f.device_id, f.kind, f.key, f.about, :now
-    FROM faults AS f
-    WHERE NOT EXISTS (
-        SELECT
-        FROM alerts AS a
-        WHERE
-            (a.device_id, a.kind, a.subject) = (f.device_id, f.kind, f.key)
-            AND a.began_at > :now::timestamptz - INTERVAL '12 hours'
-    )
-    ORDER BY f.device_id, f.key, f.kind
-    ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
-    RETURNING id, device_id
 )
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT b.id, d.owner_id, 'began', true, :now
-FROM begun AS b
-JOIN devices AS d ON d.id = b.device_id
-ORDER BY b.id;
+INSERT INTO alerts AS begun (device_id, kind, subject, about, began_at)
+SELECT f.device_id, f.kind, f.key, f.about, :now
+FROM faults AS f
+WHERE NOT EXISTS (
+    SELECT
+    FROM alerts AS a
+    WHERE
+        (a.device_id, a.kind, a.subject) = (f.device_id, f.kind, f.key)
+        AND a.began_at > :now::timestamptz - INTERVAL '12 hours'
+)
+ORDER BY f.device_id, f.key, f.kind
+ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
+RETURNING tell_of_alert(begun);
 
 -- name: end_sensor_faults(now)!
 -- Components of which the last two values are possible again, or that give another value than the one they were stuck at.
-WITH ended AS (
-    UPDATE alerts AS a
-    SET ended_at = :now
-    FROM components AS c
-    JOIN sensors AS s ON s.id = c.sensor_id
-    WHERE
-        a.kind IN ('out_of_range', 'stuck')
-        AND a.ended_at IS NULL
-        AND (c.device_id, c.key) = (a.device_id, a.subject)
-        AND CASE a.kind
-            WHEN 'stuck' THEN c.latest_value <> (a.about ->> 'value')::double precision
-            ELSE
-                coalesce(c.latest_value >= s.minimum AND c.previous_value >= s.minimum, s.minimum IS NULL)
-                AND coalesce(c.latest_value <= s.maximum AND c.previous_value <= s.maximum, s.maximum IS NULL)
-        END
-    RETURNING a.id, a.device_id
-)
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT e.id, d.owner_id, 'ended', false, :now
-FROM ended AS e
-JOIN devices AS d ON d.id = e.device_id
-WHERE d.notify_faulty_sensors
-ORDER BY e.id;
+UPDATE alerts AS a
+SET ended_at = :now
+FROM components AS c
+JOIN sensors AS s ON s.id = c.sensor_id
+WHERE
+    a.kind IN ('out_of_range', 'stuck')
+    AND a.ended_at IS NULL
+    AND (c.device_id, c.key) = (a.device_id, a.subject)
+    AND CASE a.kind
+        WHEN 'stuck' THEN c.latest_value <> (a.about ->> 'value')::double precision
+        ELSE
+            coalesce(c.latest_value >= s.minimum AND c.previous_value >= s.minimum, s.minimum IS NULL)
+            AND coalesce(c.latest_value <= s.maximum AND c.previous_value <= s.maximum, s.maximum IS NULL)
+    END
+RETURNING tell_of_alert(a);
 
 -- name: begin_device_errors(now)!
 -- What devices have reported since an hour ago and nobody has resolved.
-WITH begun AS (
-    INSERT INTO alerts (device_id, kind, subject, about, began_at)
-    SELECT DISTINCT ON (e.device_id, e.component, e.code)
-        e.device_id,
-        'device_error',
-        concat_ws(' ', e.code, e.component),
-        jsonb_build_object('code', e.code, 'component', e.component, 'message', e.message),
-        :now::timestamptz
-    FROM device_errors AS e
-    JOIN devices AS d ON d.id = e.device_id
-    WHERE d.notify_errors AND d.archived_at IS NULL AND e.resolved_at IS NULL AND e.received_at > :now::timestamptz - INTERVAL '1 hour'
-    ORDER BY e.device_id, e.component, e.code, e.last_time DESC
-    ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
-    RETURNING id, device_id
-)
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT b.id, d.owner_id, 'began', true, :now
-FROM begun AS b
-JOIN devices AS d ON d.id = b.device_id
-ORDER BY b.id;
+INSERT INTO alerts AS begun (device_id, kind, subject, about, began_at)
+SELECT DISTINCT ON (e.device_id, e.component, e.code)
+    e.device_id,
+    'device_error',
+    concat_ws(' ', e.code, e.component),
+    jsonb_build_object('code', e.code, 'component', e.component, 'message', e.message),
+    :now::timestamptz
+FROM device_errors AS e
+JOIN devices AS d ON d.id = e.device_id
+WHERE d.notify_errors AND d.archived_at IS NULL AND e.resolved_at IS NULL AND e.received_at > :now::timestamptz - INTERVAL '1 hour'
+ORDER BY e.device_id, e.component, e.code, e.last_time DESC
+ON CONFLICT (device_id, kind, subject) WHERE ended_at IS NULL DO NOTHING
+RETURNING tell_of_alert(begun);
 
 -- name: end_device_errors(now)!
 -- Errors that are resolved, or have not been reported for a day.
-WITH ended AS (
-    UPDATE alerts AS a
-    SET ended_at = :now
-    WHERE
-        a.kind = 'device_error'
-        AND a.ended_at IS NULL
-        AND NOT EXISTS (
-            SELECT
-            FROM device_errors AS e
-            WHERE
-                e.device_id = a.device_id
-                AND concat_ws(' ', e.code, e.component) = a.subject
-                AND e.resolved_at IS NULL
-                AND e.received_at > :now::timestamptz - INTERVAL '1 day'
-        )
-    RETURNING a.id, a.device_id
-)
-INSERT INTO notifications (alert_id, owner_id, phase, by_mail, created_at)
-SELECT e.id, d.owner_id, 'ended', false, :now
-FROM ended AS e
-JOIN devices AS d ON d.id = e.device_id
-WHERE d.notify_errors
-ORDER BY e.id;
+UPDATE alerts AS a
+SET ended_at = :now
+WHERE
+    a.kind = 'device_error'
+    AND a.ended_at IS NULL
+    AND NOT EXISTS (
+        SELECT
+        FROM device_errors AS e
+        WHERE
+            e.device_id = a.device_id
+            AND concat_ws(' ', e.code, e.component) = a.subject
+            AND e.resolved_at IS NULL
+            AND e.received_at > :now::timestamptz - INTERVAL '1 day'
+    )
+RETURNING tell_of_alert(a);
 
 -- name: make_digests(now)!
 -- Gather what no mail tells of yet, for each owner who has had none for a quarter of an hour.

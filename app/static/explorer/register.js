@@ -10,7 +10,6 @@ import { SNIPPETS } from './snippets.js'
 import { strings } from './strings.js'
 
 const words = strings.registerPage
-const EVERY = 2000 // ms between two looks for the first reading
 
 export async function show(panel) {
   const frame = await account(panel, words)
@@ -106,14 +105,21 @@ class Wizard {
       h('div', { class: 'card' }, h('h3', {}, words.snippetTitle), h('div', { class: 'buttons' }, kind, copying), h('pre', { tabindex: '0' }, code)),
       this.first,
     )
-    this.look(device.id)
+    this.listen(device.id)
   }
 
-  /** Looks until the device has spoken. */
+  /** Waits until the device has spoken. */
+  listen(id) {
+    this.source = new EventSource(`/v0/stream?device_id=${id}`)
+    this.source.addEventListener('open', () => attempt(() => this.look(id))) // it may have spoken before, or during a break
+    this.source.addEventListener('readings', () => attempt(() => this.look(id)))
+    this.source.addEventListener('end', () => this.end())
+  }
+
   async look(id) {
-    const device = await get(`devices/${id}`).catch(() => null) // a moment without a network is none to speak of
-    if (this.ended) return
-    if (!device?.last_reading_at) return (this.timer = setTimeout(() => this.look(id), EVERY))
+    const device = await get(`devices/${id}`)
+    if (!device.last_reading_at) return
+    this.end()
     const values = device.data.sensors.filter((sensor) => sensor.value !== null)
     this.first.classList.add('arrived')
     fill(
@@ -126,8 +132,7 @@ class Wizard {
   }
 
   end() {
-    this.ended = true
-    clearTimeout(this.timer)
+    this.source?.close()
   }
 }
 
