@@ -1,5 +1,6 @@
--- What history is answered from. Each segment of a range is one of the four `segment_` queries: a row of arrays for each
--- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order.
+-- What history is answered from. Each segment of a range is one of the `segment_` queries: a row of arrays for each
+-- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order. They are
+-- gathered sensor by sensor: to look for the group of each row took a fifth of the time, a column with FILTER as much.
 
 -- name: history_state(device_id, first_day, last_day, as_of)^
 -- Who may read a device; the moment from which on writes may be missing in the answer, which a replica does not know by
@@ -64,62 +65,108 @@ FROM (
 
 -- name: segment_raw(device_id, sensor_ids, start, before, as_received, largest)
 -- Datapoints up to a size: the processed value, or what the device sent.
-SELECT sensor_id, array_agg(time) AS time, array_agg(value) AS value
-FROM (
-    SELECT sensor_id, time, CASE WHEN :as_received THEN raw ELSE value END AS value
-    FROM datapoints
-    WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND time >= :start AND time < :before
+SELECT s.id AS sensor_id, d.time, d.value
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(time) AS time, array_agg(value) AS value
+    FROM (
+        SELECT time, CASE WHEN :as_received THEN raw ELSE value END AS value
+        FROM datapoints
+        WHERE device_id = :device_id AND sensor_id = s.id AND time >= :start AND time < :before
+    ) AS chosen
+    WHERE abs(value) <= :largest
 ) AS d
-WHERE abs(value) <= :largest
-GROUP BY sensor_id;
+WHERE d.time IS NOT NULL;
 
--- name: segment_15m(device_id, sensor_ids, start, before, whole)
--- Quarters of an hour; what only some functions need comes where `whole` is true.
-SELECT
-    sensor_id,
-    array_agg(bucket) AS time,
-    array_agg(n::double precision) AS n,
-    array_agg(sum) AS sum,
-    array_agg(m2) FILTER (WHERE :whole) AS m2,
-    array_agg(min) FILTER (WHERE :whole) AS min,
-    array_agg(max) FILTER (WHERE :whole) AS max,
-    array_agg(first) FILTER (WHERE :whole) AS first,
-    array_agg(last) FILTER (WHERE :whole) AS last
-FROM datapoints_15m
-WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
-GROUP BY sensor_id;
+-- name: segment_15m(device_id, sensor_ids, start, before)
+-- Quarters of an hour: what averages, sums and counts need.
+SELECT s.id AS sensor_id, b.time, b.n, b.sum
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(bucket) AS time, array_agg(n::double precision) AS n, array_agg(sum) AS sum
+    FROM datapoints_15m
+    WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
+) AS b
+WHERE b.time IS NOT NULL;
 
--- name: segment_1h(device_id, sensor_ids, start, before, whole)
--- Hours; what only some functions need comes where `whole` is true.
-SELECT
-    sensor_id,
-    array_agg(bucket) AS time,
-    array_agg(n::double precision) AS n,
-    array_agg(sum) AS sum,
-    array_agg(m2) FILTER (WHERE :whole) AS m2,
-    array_agg(min) FILTER (WHERE :whole) AS min,
-    array_agg(max) FILTER (WHERE :whole) AS max,
-    array_agg(first) FILTER (WHERE :whole) AS first,
-    array_agg(last) FILTER (WHERE :whole) AS last
-FROM datapoints_1h
-WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
-GROUP BY sensor_id;
+-- name: segment_15m_whole(device_id, sensor_ids, start, before)
+-- Quarters of an hour: all that is known of them.
+SELECT s.id AS sensor_id, b.time, b.n, b.sum, b.m2, b.min, b.max, b.first, b.last
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT
+        array_agg(bucket) AS time,
+        array_agg(n::double precision) AS n,
+        array_agg(sum) AS sum,
+        array_agg(m2) AS m2,
+        array_agg(min) AS min,
+        array_agg(max) AS max,
+        array_agg(first) AS first,
+        array_agg(last) AS last
+    FROM datapoints_15m
+    WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
+) AS b
+WHERE b.time IS NOT NULL;
 
--- name: segment_1d(device_id, sensor_ids, start, before, whole)
--- Days; what only some functions need comes where `whole` is true.
-SELECT
-    sensor_id,
-    array_agg(bucket) AS time,
-    array_agg(n::double precision) AS n,
-    array_agg(sum) AS sum,
-    array_agg(m2) FILTER (WHERE :whole) AS m2,
-    array_agg(min) FILTER (WHERE :whole) AS min,
-    array_agg(max) FILTER (WHERE :whole) AS max,
-    array_agg(first) FILTER (WHERE :whole) AS first,
-    array_agg(last) FILTER (WHERE :whole) AS last
-FROM datapoints_1d
-WHERE device_id = :device_id AND sensor_id = ANY(:sensor_ids::integer[]) AND bucket >= :start AND bucket < :before
-GROUP BY sensor_id;
+-- name: segment_1h(device_id, sensor_ids, start, before)
+-- Hours: what averages, sums and counts need.
+SELECT s.id AS sensor_id, b.time, b.n, b.sum
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(bucket) AS time, array_agg(n::double precision) AS n, array_agg(sum) AS sum
+    FROM datapoints_1h
+    WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
+) AS b
+WHERE b.time IS NOT NULL;
+
+-- name: segment_1h_whole(device_id, sensor_ids, start, before)
+-- Hours: all that is known of them.
+SELECT s.id AS sensor_id, b.time, b.n, b.sum, b.m2, b.min, b.max, b.first, b.last
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT
+        array_agg(bucket) AS time,
+        array_agg(n::double precision) AS n,
+        array_agg(sum) AS sum,
+        array_agg(m2) AS m2,
+        array_agg(min) AS min,
+        array_agg(max) AS max,
+        array_agg(first) AS first,
+        array_agg(last) AS last
+    FROM datapoints_1h
+    WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
+) AS b
+WHERE b.time IS NOT NULL;
+
+-- name: segment_1d(device_id, sensor_ids, start, before)
+-- Days: what averages, sums and counts need.
+SELECT s.id AS sensor_id, b.time, b.n, b.sum
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(bucket) AS time, array_agg(n::double precision) AS n, array_agg(sum) AS sum
+    FROM datapoints_1d
+    WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
+) AS b
+WHERE b.time IS NOT NULL;
+
+-- name: segment_1d_whole(device_id, sensor_ids, start, before)
+-- Days: all that is known of them.
+SELECT s.id AS sensor_id, b.time, b.n, b.sum, b.m2, b.min, b.max, b.first, b.last
+FROM unnest(:sensor_ids::integer[]) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT
+        array_agg(bucket) AS time,
+        array_agg(n::double precision) AS n,
+        array_agg(sum) AS sum,
+        array_agg(m2) AS m2,
+        array_agg(min) AS min,
+        array_agg(max) AS max,
+        array_agg(first) AS first,
+        array_agg(last) AS last
+    FROM datapoints_1d
+    WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
+) AS b
+WHERE b.time IS NOT NULL;
 
 -- name: readings_summary(device_id, refreshed_day, dirty_days)
 -- The first and the last time and the number of the values of each of a device's components, by sensor name: days below

@@ -16,9 +16,12 @@ SENSORS = {"device_id": 0, "sensor_ids": [55]}
 RANGE = {"start": FIRST + timedelta(weeks=30), "before": FIRST + timedelta(weeks=30, days=2)}
 SEGMENTS = {
     "segment_raw": {**SENSORS, **RANGE, "as_received": False, "largest": 1e100},
-    "segment_15m": {**SENSORS, **RANGE, "whole": True},
-    "segment_1h": {**SENSORS, **RANGE, "whole": True},
-    "segment_1d": {**SENSORS, **RANGE, "whole": True},
+    "segment_15m": {**SENSORS, **RANGE},
+    "segment_15m_whole": {**SENSORS, **RANGE},
+    "segment_1h": {**SENSORS, **RANGE},
+    "segment_1h_whole": {**SENSORS, **RANGE},
+    "segment_1d": {**SENSORS, **RANGE},
+    "segment_1d_whole": {**SENSORS, **RANGE},
     "reading_interval": {"device_id": 0, "sensor_id": 55, **RANGE},
 }
 

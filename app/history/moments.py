@@ -29,6 +29,11 @@ class Moments:
         one, zero = np.ones_like(value), np.zeros_like(value)
         return cls(time, one, value, zero, value, value, value, value)
 
+    @classmethod
+    def of_groups(cls, time: Times, n: Floats, **columns: Floats) -> "Moments":
+        """Groups of which some columns are known; n stands for the others, at which no function looks."""
+        return cls(time, n, **dict.fromkeys(("sum", "m2", "min", "max", "first", "last"), n) | columns)
+
     def __len__(self) -> int:
         return len(self.time)
 

@@ -137,14 +137,13 @@ def _read_segment(pool: Pool, selection: Selection, segment: Segment, sensor_ids
             largest = LARGEST_IN_BUCKETS if selection.rollup else math.inf
             rows = queries.segment_raw(conn, **where, as_received=selection.as_received, largest=largest)
         else:
-            whole = any(function.needs_whole for function in selection.functions)
-            rows = getattr(queries, f"segment_{segment.source.name}")(conn, **where, whole=whole)
+            whole = "_whole" if any(function.needs_whole for function in selection.functions) else ""
+            rows = getattr(queries, f"segment_{segment.source.name}{whole}")(conn, **where)
     return {row.pop("sensor_id"): _moments(row) for row in rows}
 
 
 def _moments(columns: dict[str, Any]) -> Moments:
     """Return a row's columns newest first."""
     order = np.argsort(-columns["time"], kind="stable")  # timsort, which finds the runs that chunks are
-    unread = columns["time"]  # stands for a column that no function looks at
-    ordered = {name: (unread if column is None else column)[order] for name, column in columns.items()}
-    return Moments.of_readings(**ordered) if "value" in ordered else Moments(**ordered)
+    ordered = {name: column[order] for name, column in columns.items()}
+    return Moments.of_readings(**ordered) if "value" in ordered else Moments.of_groups(**ordered)
