@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -63,14 +65,17 @@ class Calibration:
         forms: dict[Form, int] = {}
         self._forms = np.array([forms.setdefault(each.equation.form, len(forms)) for each in self.versions], np.int32)
 
-    def apply(self, rows: Columns) -> Columns:
-        """Return rows, which are in the order of their keys, with the values that their raws make."""
+    def apply(self, rows: Columns, readings: "Readings | None" = None) -> Columns:
+        """Return rows, which are in the order of their keys, with the values that their raws make.
+
+        `readings` are those of the rows, where somebody has them already.
+        """
         if not self.versions or not len(rows):
             return rows
         chosen = self._choose(rows)
         if not (chosen >= 0).any():
             return rows
-        readings = None  # most equations need no other component
+        readings = readings or Readings(rows)
         values, ids = rows.raws.copy(), np.where(chosen >= 0, self._ids[chosen], 0).astype(np.int32)
         forms = np.where(chosen >= 0, self._forms[chosen], -1)
         for number in np.unique(forms[forms >= 0]):
@@ -81,7 +86,6 @@ class Calibration:
             numbers = np.array([equation.numbers for equation in equations]).T
             others = {}
             for key in form.inputs:
-                readings = readings or Readings(rows)
                 device_ids, times = rows.device_ids[here], rows.times[here]
                 others[key] = readings.raws(device_ids, self.sensors(device_ids, key), times)
             values[here] = form(numbers[:, place] if len(places) > 1 else numbers, rows.raws[here], others)
@@ -91,7 +95,7 @@ class Calibration:
         """Return for each row the place of its version in `versions`, or -1."""
         chosen = np.full(len(rows), -1, np.int32)
         components = rows.components()
-        first = np.append(True, components[1:] != components[:-1])
+        first = _first(components)
         sensors, devices = components[first] & 0xFFFFFFFF, components[first] >> 32
         component = np.cumsum(first) - 1  # of each row: the place of its component among all
         # The last to speak is the nearest.
@@ -141,22 +145,51 @@ class Calibration:
 
 
 class Readings:
-    """Finds raws by their keys; `rows` are in the order of theirs."""
+    """Finds rows, which are in the order of their keys, and their raws; indexes them once that is asked for."""
 
     def __init__(self, rows: Columns) -> None:
-        self._raws = rows.raws
-        self._components, component = np.unique(rows.components(), return_inverse=True)
-        self._times, time = np.unique(rows.times, return_inverse=True)
-        self._numbers = component * len(self._times) + time  # they rise, as the keys do
+        self._rows = rows
+
+    @cached_property
+    def devices(self) -> Integers:
+        """The devices of the rows, in order."""
+        device_ids = self._rows.device_ids
+        return device_ids[_first(device_ids)]
+
+    def of(self, device_ids: Integers, sensor_ids: Integers) -> Mask:
+        """Return which rows are of one of these components."""
+        components, component = self._components
+        wanted: Mask = np.isin(components, device_ids.astype(np.int64) << 32 | sensor_ids)[component]
+        return wanted
 
     def raws(self, device_ids: Integers, sensor_ids: Integers, times: Times) -> Floats:
         """Return what these components sent at these times, NaN where nothing is known of it."""
-        if not len(self._raws):
+        if not len(self._rows):
             return np.full(len(times), np.nan)
-        component, is_component = _place(self._components, device_ids.astype(np.int64) << 32 | sensor_ids)
-        time, is_time = _place(self._times, times)
-        place, is_reading = _place(self._numbers, component * len(self._times) + time)
-        return np.where(is_component & is_time & is_reading, self._raws[place], np.nan)
+        components, (known_times, numbers) = self._components[0], self._times
+        component, is_component = _place(components, device_ids.astype(np.int64) << 32 | sensor_ids)
+        time, is_time = _place(known_times, times)
+        place, is_reading = _place(numbers, component * len(known_times) + time)
+        return np.where(is_component & is_time & is_reading, self._rows.raws[place], np.nan)
+
+    @cached_property
+    def _components(self) -> tuple[Times, Times]:
+        """The components of the rows, and which of these each row is of."""
+        components = self._rows.components()
+        first = _first(components)
+        return components[first], np.cumsum(first) - 1
+
+    @cached_property
+    def _times(self) -> tuple[Times, Times]:
+        """The times of the rows, and the rows' numbers, which rise as their keys do."""
+        times, time = np.unique(self._rows.times, return_inverse=True)
+        return times, self._components[1] * len(times) + time
+
+
+def _first(ordered: Any) -> Mask:
+    """Return of numbers that rise which are not the one before."""
+    first: Mask = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    return first
 
 
 def _place(known: Times, wanted: Times) -> tuple[Times, Mask]:

@@ -73,38 +73,37 @@ def calibrate(conn: DictConnection, rows: Columns, versions: Versions, held: Row
     """
     if held["recalibrating"]:
         queries.lock_recalibrated(conn, device_ids=np.unique(rows.device_ids))
-    calibration = versions.look_up(conn, rows, held["calibrations"])
-    missing = _missing(conn, calibration, rows)
+    calibration, readings = versions.look_up(conn, rows, held["calibrations"]), Readings(rows)
+    missing = _missing(conn, calibration, rows, readings)
     stored = Columns(**queries.stored_datapoints(conn, **_keys(missing))) if len(missing) else missing
     if not len(stored):
-        return calibration.apply(rows), stored
+        return calibration.apply(rows, readings), stored
     computed = calibration.apply(rows.with_(stored))
     stored = stored.take(stored.order())
-    followed = np.isnan(Readings(rows).raws(**_keys(computed)))
+    followed = np.isnan(readings.raws(**_keys(computed)))
     followers = computed.take(followed)
     same = (followers.values == stored.values) | (np.isnan(followers.values) & np.isnan(stored.values))
     return computed.take(~followed), followers.take(~same | (followers.calibration_ids != stored.calibration_ids))
 
 
-def _missing(conn: DictConnection, calibration: Calibration, rows: Columns) -> Columns:
+def _missing(conn: DictConnection, calibration: Calibration, rows: Columns, readings: Readings) -> Columns:
     """Return the keys of what the rows' readings lack for equations with inputs; locks the devices concerned."""
     missing = rows.take(slice(0, 0))
     reaches = calibration.reaches(int(rows.times.min()), int(rows.times.max())) if len(rows) else {}
-    if not reaches:
-        return missing
-    readings, locked = Readings(rows), missing.device_ids
+    locked = missing.device_ids
     for (sensor_id, keys), reach in reaches.items():
-        device_ids: Integers = calibration.covered(reach, np.unique(rows.device_ids))
-        covered = rows.take(np.isin(rows.device_ids, device_ids))
-        parts = [np.full(len(covered), sensor_id, np.int32)]
-        parts += [calibration.sensors(covered.device_ids, key) for key in sorted(keys)]
-        concerned = np.any([covered.sensor_ids == part for part in parts], axis=0)
-        locked = np.union1d(locked, covered.device_ids[concerned])
-        for part in parts:
-            lacks = np.isnan(readings.raws(covered.device_ids, part, covered.times)) & concerned & (part > 0)
+        devices: Integers = calibration.covered(reach, readings.devices)
+        sensors = [np.full(len(devices), sensor_id, np.int32)]
+        sensors += [calibration.sensors(devices, key) for key in sorted(keys)]
+        concerned = rows.take(readings.of(np.tile(devices, len(sensors)), np.concatenate(sensors)))
+        if not len(concerned):
+            continue
+        locked = np.union1d(locked, concerned.device_ids)
+        device = np.searchsorted(devices, concerned.device_ids)
+        for part in (each[device] for each in sensors):
+            lacks = np.isnan(readings.raws(concerned.device_ids, part, concerned.times)) & (part > 0)
             if lacks.any():
-                lacking = covered.take(lacks)
-                missing = missing.with_(replace(lacking, sensor_ids=part[lacks]))
+                missing = missing.with_(replace(concerned.take(lacks), sensor_ids=part[lacks]))
     if len(locked):
         queries.lock_readings(conn, device_ids=locked)
     return missing

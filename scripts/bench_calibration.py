@@ -2,9 +2,10 @@
 
     python -m scripts.bench_calibration [--server postgresql://…] [--days 30] [--batches 20]
 
-Without --server it runs on the embedded TimescaleDB. Ingest is measured from the messages' bytes to the commit, batches
-of several kinds in turn, so that what else the machine does falls on all alike. On a local server the processor time
-of its process for our connection is measured too: `per_cpu_second` is what one free processor would do in a second.
+Without --server it runs on the embedded TimescaleDB. Ingest is measured from the messages' bytes to the commit, each
+batch against one without calibration just before or after it, so that what else the machine does falls on both alike.
+On a local server the processor time of its process for our connection is measured too: `per_cpu_second` is what one
+free processor would do in a second.
 Prints one JSON object.
 """
 
@@ -34,7 +35,7 @@ from ingestor.equation import EquationError, compile_equation
 from ingestor.intake import Message, read_messages
 from ingestor.known import Known
 from scripts import services
-from scripts.bench_ingest import SENSORS, cpu_seconds, database, json_payload, make_devices, running
+from scripts.bench_ingest import SENSORS, database, json_payload, make_devices, running
 from sql import DictConnection, connect, queries
 
 _DEVICES = 50  # of each kind
@@ -47,7 +48,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", help="a PostgreSQL server with TimescaleDB; a fresh database is made on it")
     parser.add_argument("--days", type=int, default=30, help="of history to redo, of 10 devices [%(default)s]")
-    parser.add_argument("--batches", type=int, default=20, help="of each kind at ingest [%(default)s]")
+    parser.add_argument(
+        "--batches", type=int, default=20, help="rounds at ingest, a batch of each kind in each [%(default)s]"
+    )
     arguments = parser.parse_args()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -110,7 +113,12 @@ class Work:
         return (self.cpu_s if self._pid else self.seconds) / self.rows
 
     def _cpu(self) -> float:
-        return time.process_time() + (cpu_seconds(self._pid) if self._pid else 0)
+        return time.process_time() + (_scheduled_s(self._pid) if self._pid else 0)
+
+
+def _scheduled_s(pid: int) -> float:
+    """Processor time of a process to the nanosecond: a batch takes few of the ticks that others count."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def _command(pid: int) -> str:
@@ -121,7 +129,12 @@ def _command(pid: int) -> str:
 
 
 def ingest(conn: DictConnection, batches: int) -> dict[str, Any]:
-    """Write batches without and with equations; the cost is what a datapoint takes more than without."""
+    """Write batches without and with equations; the cost is what one takes more than one without beside it.
+
+    Each round writes two batches of every kind, with and without calibration, once the one first and once the other.
+    They differ in nothing else: they hold the same numbers, of devices that lie between each other in the table. Those
+    of the kind `off` both go without: they show by how much figures differ where nothing does.
+    """
     kinds: dict[str, Callable[[int], list[str]]] = {
         "off": lambda number: [],
         "none_in_force": lambda number: [],
@@ -129,13 +142,12 @@ def ingest(conn: DictConnection, batches: int) -> dict[str, Any]:
         "one_component_by_kit_with_an_input": lambda number: ["raw - 0.3 * (t - 25)"] if number == 4 else [],
         "every_component_of_each_device": lambda number: [],
     }
-    tokens = [f"{kind}{number}" for kind in kinds for number in range(_DEVICES)]
+    names = [name for kind in kinds for name in (kind, f"{kind} beside")]
+    tokens = [f"{kind}{number}" for number in range(_DEVICES) for kind in names]
     device_ids = make_devices(conn, tokens)
-    works, senders = {}, {}
-    for place, (kind, equations) in enumerate(kinds.items()):
-        works[kind], mine = Work(conn), slice(place * _DEVICES, (place + 1) * _DEVICES)
-        senders[kind] = tokens[mine]
-        kit_id = queries.insert_kit(conn, slug=f"bench-{place}", name=kind, description="", owner_id=None)
+    for place, name in enumerate(names):
+        own = device_ids[place :: len(names)]
+        kit_id = queries.insert_kit(conn, slug=f"bench-{place}", name=name, description="", owner_id=None)
         keys = ["t" if sensor == 55 else f"k{sensor}" for sensor in SENSORS]
         queries.insert_kit_components(
             conn,
@@ -145,34 +157,55 @@ def ingest(conn: DictConnection, batches: int) -> dict[str, Any]:
             intervals=[None] * len(SENSORS),
             enabled=[True] * len(SENSORS),
         )
-        conn.execute("UPDATE devices SET kit_id = %s WHERE id = ANY(%s)", [kit_id, device_ids[mine]])
+        conn.execute("UPDATE devices SET kit_id = %s WHERE id = ANY(%s)", [kit_id, own])
         for number, sensor_id in enumerate(SENSORS):
-            for equation in equations(number):
+            for equation in kinds.get(name, kinds["off"])(number):
                 add_version(conn, sensor_id, equation, kit_id=kit_id)
-            if kind == "every_component_of_each_device":
-                for device_id in device_ids[mine]:
+            if name == "every_component_of_each_device":
+                for device_id in own:
                     add_version(conn, sensor_id, f"raw * {secrets.randbelow(1000) / 1000} + 1", device_id=device_id)
 
     known, write = Known(), writer.Writer(Known())
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10 * (batches + 1))
     values = np.round(np.random.default_rng(6).uniform(0, 100, (_MESSAGES, len(SENSORS))), 2)
-    for batch in range(batches + 1):
-        turn = batch % len(kinds)  # who comes first pays for what the one before left to do
-        for kind in [*kinds][turn:] + [*kinds][:turn]:
-            names = senders[kind]
-            messages = [
-                Message(
-                    f"device/sck/{names[number % _DEVICES]}/readings",
-                    json_payload(start + timedelta(minutes=10 * batch + number // _DEVICES), values[number]),
-                )
-                for number in range(_MESSAGES)
-            ]
-            off = mock.patch.object(writer, "calibrate", _uncalibrated) if kind == "off" else mock.MagicMock()
-            work = works[kind] if batch else Work(conn)  # the first makes components and chunks
-            with off, work.of(_MESSAGES * len(SENSORS)):
-                write.write(conn, read_messages(conn, messages, known, datetime.now(UTC)))
-    costs = {kind: round(work.cost / works["off"].cost - 1, 4) for kind, work in works.items()}
-    return {kind: work.figures() | {"cost": costs[kind]} for kind, work in works.items()}
+
+    def batch(name: str, number: int) -> Work:
+        messages = [
+            Message(
+                f"device/sck/{name}{place % _DEVICES}/readings",
+                json_payload(start + timedelta(minutes=10 * number + place // _DEVICES), values[place]),
+            )
+            for place in range(_MESSAGES)
+        ]
+        calibrated = name in kinds and name != "off"
+        off = mock.MagicMock() if calibrated else mock.patch.object(writer, "calibrate", _uncalibrated)
+        work = Work(conn)
+        with off, work.of(_MESSAGES * len(SENSORS)):
+            write.write(conn, read_messages(conn, messages, known, datetime.now(UTC)))
+        return work
+
+    works: dict[str, list[Work]] = {name: [] for name in names}
+    for number in range(batches + 1):
+        for kind in kinds:
+            pair = (kind, f"{kind} beside")
+            for name in pair if number % 2 else reversed(pair):
+                works[name].append(batch(name, number))
+    figures = {}
+    for kind in kinds:
+        pairs = zip(works[kind][1:], works[f"{kind} beside"][1:], strict=True)  # the first make components and chunks
+        cost = spread([work.cost / beside.cost - 1 for work, beside in pairs])
+        figures[kind] = median_of(works[kind][1:]) | {"cost": cost}
+    return figures
+
+
+def median_of(works: list[Work]) -> dict[str, int]:
+    return {key: round(statistics.median(work.figures()[key] for work in works)) for key in works[0].figures()}
+
+
+def spread(figures: list[float]) -> dict[str, float]:
+    """The median and the quartiles."""
+    low, middle, high = statistics.quantiles(figures, n=4)
+    return {"median": round(middle, 3), "from": round(low, 3), "to": round(high, 3)}
 
 
 def _uncalibrated(conn: DictConnection, rows: Columns, *_: Any) -> tuple[Columns, Columns]:

@@ -23,9 +23,8 @@ SELECT id, kit_id FROM devices WHERE id = ANY(:device_ids::integer[]) AND kit_id
 SELECT device_id, key, sensor_id FROM components WHERE device_id = ANY(:device_ids::integer[]) AND key = ANY(:keys::text[]);
 
 -- name: lock_readings(device_ids)$
--- Until this transaction ends, let nobody else complete readings of these devices.
-SELECT count(pg_advisory_xact_lock(hashtext('readings'), device_id))
-FROM (SELECT device_id FROM unnest(:device_ids::integer[]) AS d (device_id) ORDER BY device_id) AS d;
+-- Until this transaction ends, let nobody else complete readings of these devices, which are given in order.
+SELECT count(pg_advisory_xact_lock(hashtext('readings'), device_id)) FROM unnest(:device_ids::integer[]) AS d (device_id);
 
 -- name: stored_datapoints(device_ids, sensor_ids, times)^
 -- Those of these keys that are stored.
