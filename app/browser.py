@@ -66,4 +66,8 @@ def form_token() -> str:
 
 def check_form() -> bool:
     """Whether the form that was sent is one that this browser got from us."""
-    return secrets.compare_digest(request.form.get("form_token", "").encode(), str(session.get("form_token")).encode())
+    expected = session.get(
+        "form_token"
+    )  # a browser that got no page of ours, or keeps its cookie from a site, has none
+    given = request.form.get("form_token", "")
+    return expected is not None and secrets.compare_digest(given.encode(), str(expected).encode())

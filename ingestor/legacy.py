@@ -2,26 +2,23 @@
 
 from typing import Any
 
-import msgspec
-
-from ingestor.payload import Readings, parse_reading
+from ingestor.payload import Flaw, Readings, Reason, parse_json, parse_reading
 
 
 def parse_legacy(header: str) -> list[Readings]:
     """Read `[{"temp":"25768","hum":"29116",…,"timestamp":"2014-03-05 7:08:09"}, …]`: sensors by their keys.
 
-    Raises ValueError for what is no such list.
+    Never raises; a header that is no list is one flaw.
     """
-    try:
-        readings = msgspec.json.decode(header, type=list[dict[str, Any]])
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise ValueError(f"not a list of readings: {error}") from None
-    return [
-        parse_reading(
-            {
-                "recorded_at": reading.get("timestamp"),
-                "sensors": [{"id": key, "value": raw} for key, raw in reading.items() if key != "timestamp"],
-            }
-        )
-        for reading in readings
-    ]
+    readings = parse_json(header.encode(errors="replace"))
+    if not isinstance(readings, list):
+        flaw = Flaw(header.encode(errors="replace"), Reason.UNREADABLE, "expected a list of readings by sensor key")
+        return [Readings([], [flaw])]
+    return [_read(reading) for reading in readings]
+
+
+def _read(reading: Any) -> Readings:
+    if not isinstance(reading, dict):
+        return parse_reading(reading)  # which says what is wrong with it
+    sensors = [{"id": key, "value": raw} for key, raw in reading.items() if key != "timestamp"]
+    return parse_reading({"recorded_at": reading.get("timestamp"), "sensors": sensors})

@@ -1,8 +1,7 @@
 """What a sender is told about its message."""
 
+import json
 from typing import Any
-
-import orjson
 
 from ingestor.batch import Asked, Batch
 from ingestor.writer import Written
@@ -24,4 +23,5 @@ def receipt(batch: Batch, written: Written, rows: slice, flaws: slice) -> dict[s
 def receipt_message(batch: Batch, written: Written, asked: Asked) -> tuple[str, bytes]:
     """Return topic and payload of the receipt that a message asked for."""
     body = {"id": asked.receipt_id, **receipt(batch, written, asked.rows, asked.flaws)}
-    return asked.topic, orjson.dumps(body)
+    # Not orjson: an id goes back whatever it is, and that refuses integers of more than 64 bits and lone surrogates.
+    return asked.topic, json.dumps(body).encode()

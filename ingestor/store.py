@@ -115,12 +115,21 @@ class Store:
             if len(messages) > 1:
                 half = len(messages) // 2
                 return [*self._put(messages[:half]), *self._put(messages[half:])]
-            self._writer.write(conn, _refused(messages[0], error))
+            self._writer.write(conn, self._refused(conn, messages[0], error))
             return []
         seconds = round(time.monotonic() - started, 4)
         metrics.count(written.ledger, len(messages), seconds, max(batch.times, default=None))
         log.info("batch", extra={"messages": len(messages), **asdict(written.ledger), "seconds": seconds})
         return [receipt_message(batch, written, asked) for asked in batch.asked]
+
+    def _refused(self, conn: DictConnection, message: Message, error: Exception) -> Batch:
+        batch = Batch(EARLIEST)
+        topic = parse_topic(message.topic)
+        token = topic.token if topic else None
+        devices = self._known.devices_of(conn, {token}, datetime.now(UTC)) if token else {}
+        flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
+        batch.keep_aside(devices.get(token or ""), topic.masked if topic else "", flaw)
+        return batch
 
 
 @contextmanager
@@ -143,11 +152,3 @@ def _break(conn: DictConnection) -> None:
             borrowed.shutdown(socket.SHUT_RDWR)
         finally:
             borrowed.detach()
-
-
-def _refused(message: Message, error: Exception) -> Batch:
-    batch = Batch(EARLIEST)
-    topic = parse_topic(message.topic)
-    flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
-    batch.keep_aside(None, topic.masked if topic else "", flaw)
-    return batch

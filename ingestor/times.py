@@ -60,7 +60,10 @@ def _parse_calendar(text: str) -> datetime:
         int(match[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")
     )
     microsecond = int((match["fraction"] or "0").ljust(6, "0")[:6])
-    offset = timedelta(hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0))
+    zone_hour, zone_minute = int(match["zone_hour"] or 0), int(match["zone_minute"] or 0)
+    if zone_hour > 23 or zone_minute > 59:
+        raise ValueError("no zone is a day or more from UTC")
+    offset = timedelta(hours=zone_hour, minutes=zone_minute)
     time = datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001 - the zone comes below
     if match["zone"] is None:
         return time

@@ -141,7 +141,8 @@ WITH delivered AS (
 UPDATE webhooks SET failures = 0, due_at = now() WHERE id = :webhook_id;
 
 -- name: note_not_delivered(id, webhook_id, status, error, state, due_at, disabled_reason)!
--- It was not taken, and is pending still or given up. With a reason the webhook is sent nothing any more.
+-- It was not taken, and is pending still or given up. With a reason the webhook is sent nothing any more; one that its
+-- owner has switched off meanwhile stays so.
 WITH failed AS (
     UPDATE webhook_deliveries SET state = :state, status = :status, error = :error WHERE id = :id
 )
@@ -149,8 +150,8 @@ UPDATE webhooks
 SET
     failures = failures + 1,
     due_at = :due_at,
-    disabled_at = CASE WHEN :disabled_reason::text IS NOT NULL THEN now() END,
-    disabled_reason = :disabled_reason::text
+    disabled_at = CASE WHEN :disabled_reason::text IS NULL THEN disabled_at ELSE coalesce(disabled_at, now()) END,
+    disabled_reason = coalesce(disabled_reason, :disabled_reason::text)
 WHERE id = :webhook_id;
 
 -- name: delete_old_deliveries()!

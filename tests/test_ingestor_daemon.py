@@ -81,6 +81,32 @@ def test_a_message_that_cannot_be_read_beyond_its_id_gets_a_receipt_too(
     assert (receipt["id"], [item["reason"] for item in receipt["quarantined"]]) == (7, ["unreadable"])
 
 
+@pytest.mark.parametrize("receipt_id", [b"1" + b"0" * 30, b'"\\ud800"'], ids=["more than 64 bits", "half a character"])
+@pytest.mark.usefixtures("ingestor")
+def test_an_id_that_few_can_write_comes_back_and_is_in_nobodys_way(
+    device: dict[str, Any], broker: RunningBroker, listener: MqttDevice, conn: DictConnection, receipt_id: bytes
+) -> None:
+    listener.subscribe(f"device/sck/{device['device_token']}/receipts")
+    publish(broker, device["device_token"], "readings", readings((55, 21.4))[:-1] + b', "id": ' + receipt_id + b"}")
+
+    receipt = json.loads(listener.received.get(timeout=10)[1])
+    publish(broker, device["device_token"], "readings", readings((56, 48)))
+
+    assert (receipt["id"], receipt["stored"]) == (json.loads(receipt_id), 1)
+    wait_for(lambda: stored(conn, device) == 2)
+
+
+@pytest.mark.usefixtures("ingestor")
+def test_what_the_database_refuses_is_in_its_devices_quarantine(
+    user: Caller, device: dict[str, Any], broker: RunningBroker
+) -> None:
+    publish(broker, device["device_token"], "info", b'{"hw_ver":"\\u0000"}')
+
+    wait_for(lambda: user.get(f"/v0/quarantine?device_id={device['id']}").json)
+    (item,) = user.get(f"/v0/quarantine?device_id={device['id']}").json
+    assert item["reason"] == "refused_by_database"
+
+
 def test_workers_share_what_comes_and_take_over_from_one_that_worked_alone(
     device: dict[str, Any], broker: RunningBroker, database_url: str, conn: DictConnection
 ) -> None:

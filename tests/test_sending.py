@@ -98,10 +98,11 @@ def test_a_gzip_body_is_read(user: Caller, device: dict[str, Any]) -> None:
         (gzip.compress(b" " * (10 * 2**20 + 1)), "gzip", 413),
         (b" " * (10 * 2**20 + 1), "identity", 413),
         (gzip.compress(b"{}")[:-9], "gzip", 400),
+        (gzip.compress(json.dumps(body(("08:30:00", 55, 21.4))).encode()) + gzip.compress(b" "), "gzip", 400),
         (b"{}", "gzip", 400),
         (b"{}", "br", 415),
     ],
-    ids=["a bomb", "too long", "cut short", "not gzip", "another encoding"],
+    ids=["a bomb", "too long", "cut short", "going on", "not gzip", "another encoding"],
 )
 def test_bodies_that_are_too_long_or_packed_wrongly_are_refused(
     user: Caller, device: dict[str, Any], payload: bytes, encoding: str, status: int
@@ -197,6 +198,29 @@ def test_a_kit_of_the_first_generation_sends_by_its_mac_address(
         "SELECT sensor_id, raw FROM datapoints WHERE device_id = %s ORDER BY 1", [device["id"]]
     ).fetchall()
     assert [tuple(row.values()) for row in rows] == [(12, 25768.0), (13, 29116.0)]
+
+
+@pytest.mark.parametrize(
+    ("data", "stored", "reason"),
+    [
+        ('[{"temp":"25768","timestamp":"2026-01-15 8:30:00"', 0, "unreadable"),
+        ('[7, {"temp":"25768","timestamp":"2026-01-15 8:30:00"}]', 1, "unreadable"),
+        ('[{"temp":25768,"hum":NaN,"timestamp":"2026-01-15 8:30:00"}]', 1, "not_a_number"),
+    ],
+    ids=["cut short", "one that is none", "a sensor without a value"],
+)
+def test_what_such_a_kit_sends_that_cannot_be_stored_is_kept_aside(
+    user: Caller, anybody: Caller, conn: DictConnection, data: str, stored: int, reason: str
+) -> None:
+    device = user.register_device(kit_id=3)
+    mac = "00:06:66:" + device["id"].to_bytes(3, "big").hex(":")
+    user.patch(f"/v0/devices/{device['id']}", {"mac_address": mac})
+
+    anybody.put("/add", headers={"X-SmartCitizenMacADDR": mac, "X-SmartCitizenData": data})
+
+    rows = conn.execute("SELECT FROM datapoints WHERE device_id = %s", [device["id"]]).fetchall()
+    (item,) = user.get(f"/v0/quarantine?device_id={device['id']}").json
+    assert (len(rows), item["reason"]) == (stored, reason)
 
 
 @pytest.mark.parametrize("data", ["", "{", "[7]", '[{"temp":"1"}]', '[{"temp":"x","timestamp":"soon"}]'])

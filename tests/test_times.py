@@ -46,7 +46,18 @@ def test_what_clients_really_send_is_read(text: str, time: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-02-30", "08:30", "1e400", "nan", "2026-01-15T25:00:00Z", "9" * 40]
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-02-30",
+        "08:30",
+        "1e400",
+        "nan",
+        "2026-01-15T25:00:00Z",
+        "9" * 40,
+        "2026-1-15T08:30:00+24:00",
+    ],
 )
 def test_what_is_no_time_is_shown_with_what_would_be_one(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time: send 2026-01-15T08:30:00Z or Unix seconds"):

@@ -56,6 +56,16 @@ def test_a_form_that_is_not_of_this_browser_changes_nothing(browser: FlaskClient
     assert me(browser, token) == 200
 
 
+@pytest.mark.parametrize("form_token", ["None", "", "null"])
+def test_no_other_site_can_sign_a_browser_in_that_has_no_page_of_ours(
+    browser: FlaskClient, user: Caller, form_token: str
+) -> None:
+    form = {"username": user.user["username"], "password": PASSWORD, "form_token": form_token}
+
+    assert browser.post("/ui/session", data=form).status_code == 403
+    assert browser.get("/ui/session").json["user"] is None
+
+
 def test_the_cookie_alone_opens_no_route_of_the_api(browser: FlaskClient, user: Caller) -> None:
     enter(browser, user)
 

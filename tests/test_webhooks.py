@@ -229,6 +229,26 @@ def test_a_receiver_that_is_gone_is_told_nothing_more(user: Caller, work: Work, 
 
 
 @pytest.mark.usefixtures("loopback_is_public")
+def test_a_webhook_that_is_switched_off_while_it_fails_stays_off(
+    user: Caller, work: Work, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = make(user, receiver)
+    send = jobs.post
+
+    def post(*given: Any) -> int:
+        user.patch(f"/v0/webhooks/{webhook['id']}", {"enabled": False})
+        return send(*given)
+
+    monkeypatch.setattr(jobs, "post", post)
+    receiver.status = 503
+
+    try_out(user, webhook, work)
+
+    shown = user.get(f"/v0/webhooks/{webhook['id']}").json
+    assert (shown["enabled"], shown["disabled_reason"]) == (False, "its owner has switched it off")
+
+
+@pytest.mark.usefixtures("loopback_is_public")
 def test_a_redirect_is_not_followed(user: Caller, work: Work, receiver: Receiver) -> None:
     webhook, elsewhere = make(user, receiver), Receiver()
     elsewhere.start()

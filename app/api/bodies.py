@@ -20,6 +20,8 @@ def unpacked(body: bytes) -> bytes:
             refuse(400, f"the body is not what Content-Encoding: gzip says: {error}")
         if len(body) <= MOST_BYTES and not unpacker.eof:
             refuse(400, "the gzip body ends too early")
+        if len(body) <= MOST_BYTES and unpacker.unused_data:
+            refuse(400, "the body goes on after the end of its gzip member: send all of it as one")
     elif encoding != "identity":
         refuse(415, f"Content-Encoding {encoding[:40]!r} is not known here: use gzip, or none")
     if len(body) > MOST_BYTES:

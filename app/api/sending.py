@@ -168,15 +168,14 @@ def add() -> Response:
     The kit can do nothing about an error, so there is none: what cannot be stored goes to the device's quarantine.
     """
     mac = request.headers.get("X-SmartCitizenMacADDR", "").strip().replace("-", ":").lower()
-    try:
-        parts = parse_legacy(request.headers.get("X-SmartCitizenData", ""))
-    except ValueError:
+    data = request.headers.get("X-SmartCitizenData", "")
+    if not data:
         return _clock()
     with connection() as conn:
         device_id = queries.device_id_of_mac_address(conn, mac_address=mac.replace("\0", ""))
         if device_id is not None:
             known = Known()
-            batch = read_parts(conn, device_id, "http/add", parts, known, datetime.now(UTC))
+            batch = read_parts(conn, device_id, "http/add", parse_legacy(data), known, datetime.now(UTC))
             count_datapoints(Writer(known, by_copy=False).write(conn, batch).ledger)
             ring()
     return _clock()
