@@ -24,7 +24,7 @@ from app.accounts import create_account
 from app.config import Config
 from app.factory import create_app
 from scripts import services
-from scripts.bench_ingest import database, running
+from scripts.bench_platform import database, running
 from sql import connect
 
 ROUNDS = 300

@@ -18,7 +18,8 @@ import numpy as np
 
 from ingestor.subscriber import Subscriber
 from scripts import services
-from scripts.bench_ingest import connections, json_payload, publish, publish_packet, readings, running
+from scripts.bench_platform import running
+from scripts.bench_publisher import connections, json_payload, publish, publish_packet, readings
 
 _PING, _PONG = b"\xc0\x00", b"\xd0\x00"
 _PER_ROUND = 30_000  # messages

@@ -35,7 +35,8 @@ from ingestor.equation import EquationError, compile_equation
 from ingestor.intake import Message, read_messages
 from ingestor.known import Known
 from scripts import services
-from scripts.bench_ingest import SENSORS, database, json_payload, make_devices, running
+from scripts.bench_platform import database, make_devices, running
+from scripts.bench_publisher import SENSORS, json_payload
 from sql import DictConnection, connect, queries
 
 _DEVICES = 50  # of each kind

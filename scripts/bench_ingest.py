@@ -11,33 +11,33 @@ import argparse
 import json
 import os
 import platform
-import selectors
 import signal
-import socket
-import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import psycopg
 
-from app.seed import seed
-from ingestor.intake import hash_token
 from scripts import services
-from scripts.supervisor import Child, Service
-from sql import DictConnection, connect, queries
-from sql.migrate import migrate
+from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb, running
+from scripts.bench_publisher import (
+    SENSORS,
+    connections,
+    json_payload,
+    publish,
+    publish_packet,
+    raw_payload,
+    readings,
+)
+from scripts.supervisor import Service
+from sql import DictConnection, connect
 
-SENSORS = (10, 14, 53, 55, 56, 58, 87, 88, 89, 112, 113, 220)
-BINARY = {"format": "binary"}
 _ROW = np.dtype(
     [("columns", ">i2")]
     + [
@@ -131,125 +131,6 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     if plain_rate:
         figures |= {"plain_per_second": round(plain_rate), "ratio": round(rows / seconds / plain_rate, 3)}
     return figures
-
-
-@contextmanager
-def running(service: Service, show: Callable[[str], None] | None = None) -> Iterator[Child]:
-    child = Child(service, show)
-    child.start()
-    try:
-        child.wait_until_ready()
-        yield child
-    finally:
-        child.stop()
-
-
-@contextmanager
-def database(server: str | None, directory: Path) -> Iterator[str]:
-    """A migrated and seeded database: a new one on the server, or the embedded one."""
-    if server:
-        name = f"almanac_bench_{os.getpid()}"
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-            try:
-                yield prepared(urlsplit(server)._replace(path=f"/{name}").geturl())
-            finally:
-                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
-    else:
-        port = services.free_port()
-        with running(services.database(directory / "database", port)):
-            yield prepared(services.database_url(port))
-
-
-def prepared(url: str) -> str:
-    migrate(url)
-    with psycopg.connect(url, prepare_threshold=None) as connection:
-        seed(connection)
-    return url
-
-
-def make_devices(conn: DictConnection, tokens: list[str]) -> list[int]:
-    owner = conn.execute(
-        "INSERT INTO users (username, email, password_hash) VALUES ('bench', 'bench@example.org', '') RETURNING id"
-    ).fetchone()
-    assert owner is not None
-    ids = []
-    for token in tokens:
-        row = conn.execute(
-            "INSERT INTO devices (owner_id, name) VALUES (%s, %s) RETURNING id", (owner["id"], token)
-        ).fetchone()
-        assert row is not None
-        ids.append(row["id"])
-        queries.insert_device_token(conn, device_id=row["id"], hash=hash_token(token), sealed=None, expires_at=None)
-    return ids
-
-
-def readings(messages: int, devices: int) -> tuple[list[datetime], np.ndarray[Any, Any]]:
-    """One reading a minute and device, the last of them now."""
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
-    last = (messages - 1) // devices
-    times = [now - timedelta(minutes=last - number // devices) for number in range(messages)]
-    return times, np.round(np.random.default_rng(6).uniform(0, 100, (messages, len(SENSORS))), 2)
-
-
-def json_payload(when: datetime, values: np.ndarray[Any, Any]) -> bytes:
-    sensors = [{"id": sensor, "value": value} for sensor, value in zip(SENSORS, values.tolist(), strict=True)]
-    return json.dumps({"data": [{"recorded_at": f"{when:%Y-%m-%dT%H:%M:%SZ}", "sensors": sensors}]}).encode()
-
-
-def raw_payload(when: datetime, values: np.ndarray[Any, Any]) -> bytes:
-    pairs = ",".join(f"{sensor}:{value:.2f}" for sensor, value in zip(SENSORS, values.tolist(), strict=True))
-    return f"{{t:{when:%Y-%m-%dT%H:%M:%SZ},{pairs}}}".encode()
-
-
-def publish_packet(topic: str, payload: bytes, number: int) -> bytes:
-    """MQTT 3.1.1 PUBLISH at QoS 1."""
-    body = struct.pack("!H", len(topic)) + topic.encode() + struct.pack("!H", number) + payload
-    length, left = b"", len(body)
-    while True:
-        left, digit = left >> 7, left & 127
-        length += bytes([digit | 128 if left else digit])
-        if not left:
-            return b"\x32" + length + body
-
-
-def connections(port: int, tokens: list[str]) -> list[socket.socket]:
-    """Log every device in: MQTT 3.1.1, its token as client id."""
-    made = []
-    for token in tokens:
-        connection = socket.create_connection(("127.0.0.1", port))
-        name = struct.pack("!H", len(token)) + token.encode()
-        connection.sendall(b"\x10" + bytes([10 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x00" + name)
-        if connection.recv(4) != b"\x20\x02\x00\x00":
-            raise SystemExit("the broker refused a connection")
-        made.append(connection)
-    return made
-
-
-def publish(port: int, tokens: list[str], packets: list[list[bytes]]) -> None:
-    """Send everything, each token on its own connection, and return when the broker has acknowledged all of it."""
-    selector = selectors.DefaultSelector()
-    unsent: dict[socket.socket, memoryview] = {}
-    messages = sum(map(len, packets))
-    for connection, own in zip(connections(port, tokens), packets, strict=True):
-        connection.setblocking(False)
-        unsent[connection] = memoryview(b"".join(own))
-        selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
-    acknowledged = 0
-    while acknowledged < 4 * messages:
-        ready = selector.select(timeout=30)
-        if not ready:
-            raise SystemExit(f"the broker stopped at {acknowledged // 4} of {messages} messages")
-        for key, events in ready:
-            connection = key.fileobj  # type: ignore[assignment]
-            if events & selectors.EVENT_READ:
-                acknowledged += len(connection.recv(65536))
-            if events & selectors.EVENT_WRITE:
-                unsent[connection] = unsent[connection][connection.send(unsent[connection][:16384]) :]
-                if not unsent[connection]:
-                    selector.modify(connection, selectors.EVENT_READ)
-    for connection in unsent:
-        connection.close()
 
 
 def lags(
@@ -346,53 +227,6 @@ def fill(conn: DictConnection, device_ids: list[int], rows: int, until: datetime
     )
     with suppress(psycopg.Error):
         conn.execute("CHECKPOINT")
-
-
-class Ledger:
-    """What the daemon's log says."""
-
-    def __init__(self) -> None:
-        self.accounted = 0
-        self.batches = 0
-        self.last = time.monotonic()
-
-    def read(self, line: str) -> None:
-        if '"event":"batch"' in line:
-            batch = json.loads(line)
-            self.accounted += batch["stored"] + batch["duplicate"]
-            self.batches += 1
-            self.last = time.monotonic()
-        elif '"event":"subscribed"' not in line:
-            print(line, file=sys.stderr)
-
-
-def cpu_of_each(conn: DictConnection, broker: int, ingestor: int) -> dict[str, float]:
-    """Processor time so far of all who share the machine, the database's as far as it is the ingestor's connections."""
-    backends = conn.execute(
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    ).fetchall()
-    return {
-        "publisher": time.process_time(),
-        "broker": cpu_seconds(broker),
-        "ingestor": cpu_seconds(ingestor),
-        "database": sum(cpu_seconds(row["pid"]) for row in backends),
-    }
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of a process and its children."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(cpu_seconds(int(child)) for child in children)
-
-
-def peak_mb(pid: int) -> int:
-    """The largest of a process and its children."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    own = int(status.split("VmHWM:")[1].split()[0]) // 1024
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return max([own, *(peak_mb(int(child)) for child in children)])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ import numpy as np
 
 from app.broker.dynsec import document
 from scripts import services
-from scripts.bench_ingest import Ledger, cpu_of_each, database, make_devices, peak_mb, publish_packet, running
+from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb, running
+from scripts.bench_publisher import publish_packet
 from scripts.supervisor import Service
 from sql import connect
 

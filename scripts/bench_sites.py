@@ -26,7 +26,7 @@ from app.accounts import create_account
 from ingestor.batch import Batch
 from ingestor.known import EARLIEST, Known
 from ingestor.writer import Writer
-from scripts.bench_ingest import SENSORS
+from scripts.bench_publisher import SENSORS
 from sql import DictConnection, connect, queries
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -20,16 +20,8 @@ from typing import Any
 import numpy as np
 
 from scripts import services
-from scripts.bench_ingest import (
-    SENSORS,
-    Ledger,
-    connections,
-    database,
-    make_devices,
-    publish_packet,
-    raw_payload,
-    running,
-)
+from scripts.bench_platform import Ledger, database, make_devices, running
+from scripts.bench_publisher import SENSORS, connections, publish_packet, raw_payload
 from scripts.supervisor import Child, Service
 from sql import connect
 
