@@ -120,13 +120,26 @@ SELECT hlc, key::text AS key, content::text AS content FROM rows_of(:table_name)
 SELECT count(merge_change(ROW(r.hlc, now(), '0/0'::pg_lsn, :table_name, r.key::jsonb, r.content::jsonb, NULL::jsonb)::changes))
 FROM unnest(:hlcs::bigint[], :keys::text[], :contents::text[]) AS r (hlc, key, content);
 
--- name: hashes_of_hours(device_id, before)
--- The datapoints of a device by hour, each hour as a number; of those written before a time.
+-- name: kept_from(device_id)$
+-- From when on a device's datapoints are kept here; those before it are gone, or go with the next run of a job.
+SELECT greatest(
+    '0001-01-01 00:00:00+00',
+    now() - (SELECT datapoints_kept_for FROM ingest_version),
+    (
+        SELECT date_trunc('day', now() - u.datapoints_kept_for, 'UTC')
+        FROM devices AS d
+        JOIN users AS u ON u.id = d.owner_id
+        WHERE d.id = :device_id
+    )
+);
+
+-- name: hashes_of_hours(device_id, start, before)
+-- The datapoints of a device by hour, each hour as a number; of those from a time on, written before another.
 SELECT
     date_trunc('hour', time, 'UTC') AS hour,
     bit_xor(hash_record_extended((sensor_id, time, raw, value, calibration_id, coalesce(hlc, 0)), 0)) AS hash
 FROM datapoints
-WHERE device_id = :device_id AND coalesce(hlc, 0) < :before
+WHERE device_id = :device_id AND time >= :start AND coalesce(hlc, 0) < :before
 GROUP BY hour
 ORDER BY hour;
 

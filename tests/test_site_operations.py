@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import pytest
 from sites import Site, new_sites, settle, site_sees
-from test_sites import column, cut_off, new_device, owner_of, rename, send
+from test_sites import START, column, cut_off, new_device, owner_of, rename, send
 from waiting import wait_for
 
 from app.accounts import create_account
@@ -110,6 +111,28 @@ def test_check_finds_and_heals_what_somebody_has_broken(pair: list[Site]) -> Non
     assert column(two, "SELECT count(*) FROM datapoints WHERE value BETWEEN 100 AND 199") == [100]
     assert column(one, "SELECT count(*) FROM datapoints WHERE value BETWEEN 500 AND 519") == [20]
     assert "0 rows and 0 hours" in two.run("site", "check")
+
+
+@pytest.mark.parametrize("arguments", [["30"], ["30", "--owner", "owner"]], ids=["of all", "of an owner"])
+def test_check_does_not_bring_back_what_one_site_keeps_no_longer(pair: list[Site], arguments: list[str]) -> None:
+    one, _ = pair
+    settle(pair)
+    recently = datetime.now(UTC) - timedelta(days=1) - START
+    send(one, 1, {(55, recently // timedelta(minutes=1)): 3.0})
+    settle(pair)
+    one.run("retention", *arguments)
+    try:
+        with one.conn.transaction():
+            queries.merge_as_replica(one.conn)  # as a job drops chunks and days
+            one.conn.execute("DELETE FROM datapoints")
+        said = one.run("site", "check", fails=True)
+        assert "site 2: 0 rows and 1 hours" in said
+        assert column(one, "SELECT value FROM datapoints") == [3.0]
+    finally:
+        one.run("retention", "forever", *arguments[1:])
+    assert one.run("site", "check", fails=True)
+    settle(pair)
+    assert column(one, "SELECT count(*) > 600 FROM datapoints") == [True]
 
 
 def test_who_was_away_for_too_long_comes_back_through_a_check(pair: list[Site]) -> None:

@@ -86,6 +86,11 @@ def test_a_site_is_joined_over_tls_with_trust_on_both_sides_or_not_at_all(pair: 
         "site", "join", address(one), "--own-url", address(two, trusting=strangers(two)), fails=True
     )
 
+    # What a site that left and was not reached has forgotten here: the second of two links is refused.
+    left_behind = column(one, "SELECT slot_name FROM pg_create_logical_replication_slot('almanac_to_2', 'pgoutput')")
+    said["a slot left behind"] = two.run("site", "join", address(one), fails=True)
+    one.run("site", "leave", "2")
+
     for what, reason in {
         "no TLS": "the connection to first.example.org would not be encrypted: add ?sslmode=verify-full",
         "no TLS, on one machine": "no encryption",
@@ -93,6 +98,7 @@ def test_a_site_is_joined_over_tls_with_trust_on_both_sides_or_not_at_all(pair: 
         "another name": 'does not match host name "second.example.org"',
         "no address": "an address is like postgresql://user:password@host",
         "no trust in us": "the server of site 1 does not reach that of site 2: ",
+        "a slot left behind": f'replication slot "{left_behind[0]}" already exists',
     }.items():
         assert reason in said[what]
     assert "certificate verify failed" in said["no trust in us"]

@@ -144,6 +144,26 @@ def test_a_change_made_after_seeing_another_wins_whatever_the_clocks_say(sites: 
         assert column(site, "SELECT value FROM datapoints WHERE device_id = %s", device_id) == [2.0]
 
 
+def test_a_batch_that_two_sites_were_sent_while_apart_is_stored_and_counted_once(sites: list[Site]) -> None:
+    one, two, three = sites
+    device_id = new_device(one, owner_of(one))
+    settle(sites)
+    batch = {(55, minute): float(minute) for minute in range(5)}
+    with cut_off(one, two):
+        for site in (one, two, two):
+            send(site, device_id, batch)
+        later = dict.fromkeys(batch, 7.0)
+        assert send(two, device_id, later) == [True] * 5
+    settle(sites)
+
+    for site in sites:
+        assert column(site, "SELECT value FROM datapoints WHERE device_id = %s", device_id) == [7.0] * 5
+        assert send(site, device_id, later) == [False] * 5
+    assert column(three, "SELECT max(hlc) FROM datapoints WHERE device_id = %s", device_id) == column(
+        two, "SELECT max(hlc) FROM datapoints WHERE device_id = %s", device_id
+    )
+
+
 def test_what_a_machine_writes_does_not_undo_what_a_person_writes_elsewhere(sites: list[Site]) -> None:
     one, two, _ = sites
     device_id = new_device(one, owner_of(one))

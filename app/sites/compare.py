@@ -35,7 +35,10 @@ def copy_all(source: DictConnection, target: DictConnection) -> None:
 
 
 def heal(here: DictConnection, there: DictConnection) -> Differences:
-    """Compare two sites and send what differs both ways: each keeps the later write, as always."""
+    """Compare two sites and send what differs both ways: each keeps the later write, as always.
+
+    What one of them keeps no longer is left alone: sent again, it would come back to life.
+    """
     before = queries.next_hlc(here)
     rows = 0
     for name in REPLICATED:
@@ -47,10 +50,12 @@ def heal(here: DictConnection, there: DictConnection) -> Differences:
             _merge_rows(here, name, theirs)
     hours = 0
     for device_id in sorted({*map(int, queries.device_ids(here)), *map(int, queries.device_ids(there))}):
-        for hour in _differing_hours(here, there, device_id, before):
+        kept_from = max(queries.kept_from(conn, device_id=device_id) for conn in (here, there))
+        for hour in _differing_hours(here, there, device_id, kept_from, before):
             hours += 1
-            _send(here, there, device_id, hour, hour + timedelta(hours=1))
-            _send(there, here, device_id, hour, hour + timedelta(hours=1))
+            start, end = max(hour, kept_from), hour + timedelta(hours=1)
+            _send(here, there, device_id, start, end)
+            _send(there, here, device_id, start, end)
     return Differences(rows, hours)
 
 
@@ -61,9 +66,14 @@ def _differing_rows(here: DictConnection, there: DictConnection, name: str) -> l
     return sorted({key for key, _ in ours ^ theirs})
 
 
-def _differing_hours(here: DictConnection, there: DictConnection, device_id: int, before: int) -> list[datetime]:
+def _differing_hours(
+    here: DictConnection, there: DictConnection, device_id: int, start: datetime, before: int
+) -> list[datetime]:
     ours, theirs = (
-        {(row["hour"], row["hash"]) for row in queries.hashes_of_hours(conn, device_id=device_id, before=before)}
+        {
+            (row["hour"], row["hash"])
+            for row in queries.hashes_of_hours(conn, device_id=device_id, start=start, before=before)
+        }
         for conn in (here, there)
     )
     return sorted({hour for hour, _ in ours ^ theirs})
