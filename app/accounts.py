@@ -68,6 +68,7 @@ def _set_password(conn: DictConnection, user_id: int, password_hash: str, but_se
 def archive_account(conn: DictConnection, user_id: int) -> None:
     """Put an account and its devices in the trash, where an admin can take them out of for 30 days."""
     with conn.transaction():
+        queries.hold_devices_of_user(conn, user_id=user_id)
         queries.archive_user(conn, id=user_id)
         queries.archive_devices_of_user(conn, user_id=user_id)
         queries.revoke_sessions_of_user(conn, user_id=user_id, but=None)
@@ -76,6 +77,7 @@ def archive_account(conn: DictConnection, user_id: int) -> None:
 def restore_account(conn: DictConnection, user_id: int) -> None:
     """Take an account out of the trash, with the devices that went there with it; its owner has to sign in anew."""
     with conn.transaction():
+        queries.hold_devices_of_user(conn, user_id=user_id)  # from a purge that begins meanwhile
         for device in queries.devices_archived_with_owner(conn, user_id=user_id):
             queries.restore_device(conn, id=device["id"])
         queries.restore_user(conn, id=user_id)

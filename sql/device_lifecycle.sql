@@ -4,6 +4,11 @@
 -- Put a device in the trash: nobody sees it and nothing is taken from it.
 UPDATE devices SET archived_at = now() WHERE id = :id AND archived_at IS NULL;
 
+-- name: hold_device(id)^
+-- Keep a device from others until the transaction ends: of its restoring and its deletion only one can begin. What it is
+-- by then, a query after this one says.
+SELECT id FROM devices WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: archived_device(id)^
 -- One device in the trash that is not being purged.
 SELECT d.*
@@ -39,9 +44,13 @@ INSERT INTO device_purges (device_id, owner_id) VALUES (:device_id, :owner_id) O
 -- Ask for the deletion of what has been in the trash for so many days.
 INSERT INTO device_purges (device_id, owner_id)
 SELECT id, owner_id
-FROM devices
-WHERE archived_at < now() - :days * interval '1 day'
-ORDER BY id
+FROM (
+    SELECT id, owner_id
+    FROM devices
+    WHERE archived_at < now() - :days * interval '1 day'
+    ORDER BY id
+    FOR NO KEY UPDATE
+) AS due
 ON CONFLICT (device_id) DO NOTHING;
 
 -- name: purge_of_device(device_id)^

@@ -57,6 +57,10 @@ UPDATE users SET password_hash = :password_hash WHERE id = :id;
 -- Put an account in the trash, for 30 days.
 UPDATE users SET archived_at = now() WHERE id = :id AND archived_at IS NULL;
 
+-- name: hold_devices_of_user(user_id)
+-- Keep an account's devices from others until the transaction ends, in the order in which all others take devices.
+SELECT id FROM devices WHERE owner_id = :user_id ORDER BY id FOR NO KEY UPDATE;
+
 -- name: archive_devices_of_user(user_id)!
 -- Archive what an account owns; in the transaction of archive_user, so that both have the same time.
 UPDATE devices SET archived_at = now() WHERE owner_id = :user_id AND archived_at IS NULL;

@@ -1,6 +1,7 @@
 """The trash, deletion for good, the way to another owner, and many devices at once."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -123,6 +124,25 @@ def test_the_trash_is_emptied_after_thirty_days(user: Caller, conn: DictConnecti
 
     assert stored(conn, old)["devices"] == 0
     assert stored(conn, young)["devices"] == 1
+
+
+def test_a_device_whose_deletion_begins_at_that_moment_is_not_restored(user: Caller, conn: DictConnection) -> None:
+    device = user.register_device()
+    user.delete(f"/v0/devices/{device['id']}")
+    conn.execute("UPDATE devices SET archived_at = now() - interval '31 days' WHERE id = %s", [device["id"]])
+    statuses: list[int] = []
+    restoring = threading.Thread(
+        target=lambda: statuses.append(user.post(f"/v0/devices/{device['id']}/restore").status_code)
+    )
+    with conn.transaction():
+        queries.insert_purges_due(conn, days=30)
+        restoring.start()
+        restoring.join(0.5)  # it has to wait; who does not would be through by then
+    restoring.join()
+
+    assert statuses == [404]
+    queries.delete_device(conn, id=device["id"])  # the other tests' trash is theirs
+    queries.finish_purge(conn, device_id=device["id"])
 
 
 def test_a_device_goes_to_whoever_has_its_transfer_token_once(new_user: Callable[..., Caller]) -> None:

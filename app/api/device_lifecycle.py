@@ -124,6 +124,7 @@ def accept(fields: dict[str, str]) -> Response:
 
 
 def _in_trash(conn: DictConnection, device_id: int) -> Row:
+    queries.hold_device(conn, id=device_id)
     device: Row | None = queries.archived_device(conn, id=device_id)
     if device is None:
         not_found("archived device", device_id)
