@@ -54,6 +54,7 @@ _PATH_PARAMETERS = {
     "experiment_id": ("the experiment's id", 1),
     "id_or_username": ("the user's id or username", "ada"),
     "job": ("the job's name, as their list has it", "exports.purge"),
+    "mail_id": ("the mail's id, as the list of those that failed has it", "mail-digest-7"),
     "measurement_id": ("the measurement's id", 1),
     "rollout_id": ("the roll-out's id", 1),
     "recalibration_id": ("the redo's id", 1),

@@ -1,16 +1,24 @@
-"""Somebody who listens to a live stream, as a browser's EventSource does."""
+"""The API as it is served, and somebody who listens to its live stream, as a browser's EventSource does."""
 
 import json
 import queue
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ssl import SSLContext
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
+
+import suite_log
+from caller import Caller
+from conftest import ALMANAC
+
+from app.config import Config
+from scripts import services
+from scripts.supervisor import Child, Service
 
 
 class Said(NamedTuple):
@@ -115,3 +123,37 @@ def datapoints_of(said: Said) -> Iterator[tuple[int, str, int, float]]:
     for reading in said.data["readings"]:
         for sensor in reading["sensors"]:
             yield said.data["device_id"], reading["recorded_at"], sensor["id"], sensor["value"]
+
+
+@contextmanager
+def served(config: Config) -> Iterator[str]:
+    """The API as `almanac serve` runs it, in one process with two threads."""
+    port = services.free_port()
+    env = {"DATABASE_URL": config.database_url, "REDIS_URL": config.redis_url, "SECRET_KEY": config.secret_key}
+    command = [ALMANAC, "serve", "--port", str(port), "--workers", "1", "--threads", "2"]
+    child = Child(
+        Service("api", command, {**env, "RATE_LIMIT_ANONYMOUS": "0"}, says="Booting worker"), suite_log.lines.append
+    )
+    child.start()
+    try:
+        child.wait_until_ready()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.stop()
+
+
+def send(caller: Caller, device_id: int, **values: float) -> None:
+    """Send values of sensor 55 by time, as `t08_30=21.4`; `b` in front makes it the sensor 56."""
+    data = [
+        {
+            "recorded_at": f"2026-01-15T{name[-5:].replace('_', ':')}:00Z",
+            "sensors": [{"id": 56 if name.startswith("b") else 55, "value": value}],
+        }
+        for name, value in values.items()
+    ]
+    answer = caller.post(f"/v0/devices/{device_id}/readings", {"data": data})
+    assert answer.status_code == 200, answer.text
+
+
+def point(device: dict[str, Any], hour: str, value: float, sensor: int = 55) -> tuple[int, str, int, float]:
+    return device["id"], f"2026-01-15T{hour}:00Z", sensor, value

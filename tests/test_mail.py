@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from caller import Caller
 from flask import Flask
 from jinja2 import UndefinedError
 from mail_server import Mailbox
@@ -89,15 +90,30 @@ def test_a_job_that_is_done_again_after_its_mail_went_out_sends_none(
     assert [message["Message-ID"] for message in mailbox.messages] == [f"<{job_id}@example.org>"]
 
 
-def test_what_the_server_refuses_for_good_is_not_tried_again(
-    mailbox: Mailbox, work: Callable[[], None], queue: Queue
+def test_what_the_server_refuses_for_good_is_not_tried_again_until_an_admin_says_so(
+    mailbox: Mailbox, work: Callable[[], None], queue: Queue, admin: Caller, user: Caller
 ) -> None:
+    queue.empty()  # of what the two accounts have caused
     mailbox.answer = "550 no such mailbox"
     send_later("export_finished", TO, **VALUES)
+    (mail_id,) = queue.get_job_ids()
     work()
 
     assert mailbox.messages == []
     assert ScheduledJobRegistry(queue=queue).get_job_ids() == []
+    (failed,) = admin.get("/v0/admin/failed_mails").json
+    assert (failed["id"], failed["template"], failed["to"]) == (mail_id, "export_finished", TO)
+    assert "550" in failed["error"]
+    assert "no such mailbox" in failed["error"]
+    assert VALUES["download_url"] not in str(failed)
+
+    mailbox.answer = "250 kept"
+    assert user.post(f"/v0/admin/failed_mails/{mail_id}/send").status_code == 403
+    assert admin.post(f"/v0/admin/failed_mails/{mail_id}/send").status_code == 202
+    work()
+    assert [message["To"] for message in mailbox.messages] == [TO]
+    assert admin.get("/v0/admin/failed_mails").json == []
+    assert admin.post(f"/v0/admin/failed_mails/{mail_id}/send").status_code == 404
 
 
 def test_without_a_mail_server_the_reason_is_kept_with_the_job(

@@ -101,7 +101,7 @@ def ask(app: Flask, marked: Marked) -> Callable[[str, str], str]:
             names = [name for name in PATHS if f"{{{name}}}" in path]
             values = {name: own[name] if name in own else PATHS[name](marked) for name in names}
             with app.test_client().get(path.format(**values), query_string=query, headers=headers) as answer:
-                # what a stream tells later is for tests/test_stream.py
+                # what a stream tells later is for tests/test_stream_access.py
                 text = next(answer.iter_encoded()) if answer.mimetype == "text/event-stream" else answer.text
             told += f"{answer.headers}{text!r}"
         return told

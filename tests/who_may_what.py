@@ -36,6 +36,8 @@ operation                                      device    nobody other owner rese
 GET    /healthz                                -            200   200   200        200   200      200     200   200
 GET    /readyz                                 -            200   200   200        200   200      200     200   200
 
+GET    /v0/admin/failed_mails                  -            403   403   403        403   200      401     401   403
+POST   /v0/admin/failed_mails/{mail_id}/send   -            403   403   403        403   404      401     401   403
 GET    /v0/admin/jobs                          -            403   403   403        403   200      401     401   403
 POST   /v0/admin/jobs/{job}/run                -            403   403   403        403   202      401     401   403
 
@@ -517,6 +519,7 @@ PATHS: dict[str, Callable[[World], object]] = {
     "id_or_username": lambda world: world.owner_id,
     "job": _job,
     "kit": _kit_id,
+    "mail_id": lambda world: "mail-of-nobody",
     "measurement_id": _measurement_id,
     "quarantine_id": _quarantine_id,
     "upload_id": lambda world: queries.insert_upload(

@@ -1,4 +1,4 @@
-"""Send a queued mail; app.mail queues it."""
+"""Send a queued mail; app.mail queues it, and app.mail.failed knows those that were given up."""
 
 import logging
 from typing import Any
@@ -17,7 +17,7 @@ _REMEMBERED_S = 7 * 24 * 3600  # longer than all retries
 
 
 def deliver(template: str, to: str, values: dict[str, Any]) -> None:
-    """Send a mail once. Raises MailError, for RQ to try again.
+    """Send a mail once. Raises MailError, for RQ to try again, unless the server has refused the mail for good.
 
     A worker that dies between the server's answer and this job's end leaves the job to be done again, so what was
     sent is noted first of all. Only a death within the moment between answer and note mails twice, and then under
@@ -33,7 +33,7 @@ def deliver(template: str, to: str, values: dict[str, Any]) -> None:
     try:
         send(config.mail_url, write(config, template, to, values, job.id))
     except RefusedMailError:
-        log.exception("mail refused for good", extra={"template": template, "mail_id": job.id})
-        return
+        job.retries_left = 0
+        raise
     redis.set(note, 1, ex=_REMEMBERED_S)
     log.info("mail sent", extra={"template": template, "mail_id": job.id})

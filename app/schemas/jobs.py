@@ -1,4 +1,4 @@
-"""Jobs that come back."""
+"""Jobs that come back, and mails that failed."""
 
 from marshmallow import Schema, fields, validate
 
@@ -24,3 +24,13 @@ class Job(Schema):
     )
     error = fields.String(required=True, allow_none=True, metadata={"description": "why it failed"})
     next_run_at = time_field("in the past: it waits for a worker", required=True)
+
+
+class FailedMail(Schema):
+    """A mail that was given up: the mail server has refused it, or could not be reached for two days."""
+
+    id = fields.String(required=True, metadata={"example": "mail-digest-7"})
+    template = fields.String(required=True, metadata={"description": "what it tells", "example": "alerts"})
+    to = fields.String(required=True, metadata={"example": "ada@example.org"})
+    failed_at = time_field(required=True, allow_none=True)
+    error = fields.String(required=True, metadata={"example": "RefusedMailError: 550 no such mailbox"})

@@ -1,0 +1,36 @@
+"""The mails that were given up: the queue keeps them for a week."""
+
+from typing import Any
+
+from rq import Queue
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+
+
+def listed(queue: Queue) -> list[dict[str, Any]]:
+    """Return them without what they say, which may be secret; the newest first. Raises redis.RedisError."""
+    ids = queue.failed_job_registry.get_job_ids(desc=True)
+    jobs = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
+    return [_shown(job) for job in jobs if job and job.func_name == "app.jobs.mail.deliver"]
+
+
+def send(queue: Queue, mail_id: str) -> bool:
+    """Queue one of them again, with no more than one try; whether there is such a mail. Raises redis.RedisError."""
+    try:
+        queue.failed_job_registry.requeue(mail_id)
+    except (InvalidJobOperation, NoSuchJobError):
+        return False
+    return True
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    template, to, _ = job.args
+    result = job.latest_result()
+    lines = (result.exc_string or "").strip().splitlines() if result else []
+    return {
+        "id": job.id,
+        "template": template,
+        "to": to,
+        "failed_at": job.ended_at,
+        "error": lines[-1].rpartition("app.mail.errors.")[2] if lines else "its worker died",
+    }
