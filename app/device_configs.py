@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import jsonschema_rs
+import orjson
 from psycopg.types.json import Jsonb
 
 from app.errors import refuse
@@ -49,6 +50,8 @@ def resolved(conn: DictConnection, device_id: int, asked: Mapping[str, Any]) -> 
     if blueprint["settings_schema"] is not None:
         for reason in settings_errors(blueprint["settings_schema"], config["settings"]):
             _refuse(device_id, *reason)
+    if (size := len(orjson.dumps(config))) > LONGEST_CONFIG:
+        _refuse(device_id, "settings", f"the whole configuration is {size:,} bytes of JSON; {LONGEST_CONFIG:,} at most")
     return config
 
 

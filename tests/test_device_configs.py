@@ -55,6 +55,14 @@ def refusal(user: Caller, device: dict[str, Any], **fields: Any) -> dict[str, li
     return reasons
 
 
+def test_a_configuration_that_no_small_device_could_take_is_refused(user: Caller) -> None:
+    device = user.register_device()
+
+    assert "8,192 at most" in refusal(user, device, settings={"text": "x" * 8192})["settings"][0]
+
+    assert config(user, device)["desired"] is None
+
+
 def test_a_new_device_is_told_what_its_kit_says(user: Caller, device: dict[str, Any]) -> None:
     shown = config(user, device)
 

@@ -4,7 +4,7 @@ import { credentials, renew } from './session.js'
 import { strings } from './strings.js'
 
 /** What the API refused: its message is a sentence, `fields` the reasons by field, `status` HTTP's. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(status, body, fallback) {
     super(body.message ?? fallback)
     this.status = status
