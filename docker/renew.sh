@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./.env
 fetch() { docker compose exec -T caddy sh -c "cat /data/caddy/certificates/*/$DOMAIN/$DOMAIN.$1"; }
 
-certificate=$(fetch crt)
+certificate=$(fetch crt) || { echo "Caddy has no certificate of $DOMAIN: docker compose logs caddy says why" >&2; exit 1; }
 key=$(fetch key)
 if [ "$certificate" != "$(cat secrets/tls/server.pem)" ]; then
   (umask 077 && echo "$certificate" >secrets/tls/server.pem.new && echo "$key" >secrets/tls/server.key.new)

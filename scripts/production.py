@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=ROOT / "docker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     make_all(arguments.directory, arguments.domain)
-    print(f"{arguments.directory / 'secrets'} and {arguments.directory / '.env'} are made.")
+    print("docker/secrets and docker/.env are made. Fill in docker/secrets/mail_url, then: docker compose up --detach")
 
 
 def make_all(directory: Path, domain: str) -> None:
