@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import psycopg
 from psycopg import sql as text
 
 from app.seed import seed
@@ -26,6 +27,10 @@ _ROW = np.dtype(
     [("fields", ">i2")] + [item for name, kind in _FIELDS.items() for item in ((f"{name}_length", ">i4"), (name, kind))]
 )
 _COPY = "COPY datapoints (device_id, sensor_id, time, raw, value) FROM STDIN (FORMAT BINARY)"
+_INSERT = (
+    "INSERT INTO datapoints (device_id, sensor_id, time, raw, value) "
+    "SELECT %s, %s, time, value, value FROM unnest(%s::timestamptz[], %s::float8[]) AS r (time, value)"
+)
 
 
 def values(device_id: int, sensor_id: int, start_us: int, count: int) -> np.ndarray:
@@ -58,7 +63,10 @@ def _load(conn: DictConnection, years: dict[int, int]) -> None:
     begun = time.monotonic()
     for device_id, of_device in sorted(years.items()):
         for start_us, count in weeks(of_device):
-            _copy(conn, device_id, start_us, count)
+            try:
+                _copy(conn, device_id, start_us, count)
+            except psycopg.errors.FeatureNotSupported:  # the embedded database
+                _insert(conn, device_id, start_us, count)
         print(f"loaded kit {device_id}, {of_device} years: {time.monotonic() - begun:.0f} s", flush=True)
     owner_id = queries.insert_user(
         conn, username="bench", email="bench@example.org", password_hash="-", role="citizen", city=None,
@@ -108,3 +116,9 @@ def _copy(conn: DictConnection, device_id: int, start_us: int, count: int) -> No
             rows["raw"] = rows["value"] = values(device_id, sensor_id, start_us, count)
             copy.write(rows.tobytes())
         copy.write(b"\xff\xff")
+
+
+def _insert(conn: DictConnection, device_id: int, start_us: int, count: int) -> None:
+    times = start_us + np.arange(count) * MINUTE_US
+    for sensor_id in SENSORS:
+        conn.execute(_INSERT, [device_id, sensor_id, times, values(device_id, sensor_id, start_us, count)])

@@ -91,12 +91,18 @@ def running_api(database_url: str, redis_url: str) -> Iterator[int]:
         api.wait()
 
 
-def ask(connection: http.client.HTTPConnection, path: str, **query: Any) -> bytes:
-    """Return the body of an answer; a kept connection that the server has closed is opened again, as browsers do."""
+_etags: dict[str, str] = {}  # of what was answered, by its address
+
+
+def ask(connection: http.client.HTTPConnection, path: str, *, known: bool = False, **query: Any) -> bytes:
+    """Return the body of an answer; a kept connection that the server has closed is opened again, as browsers do.
+
+    `known`: who asks has the answer to this already, and is told with a 304 and no body that it still holds.
+    """
     target = f"{path}?{urlencode(query)}" if query else path
     for last_try in (False, True):
         try:
-            connection.request("GET", target)
+            connection.request("GET", target, headers={"If-None-Match": _etags[target]} if known else {})
             answer = connection.getresponse()
             body = answer.read()
             break
@@ -104,8 +110,9 @@ def ask(connection: http.client.HTTPConnection, path: str, **query: Any) -> byte
             connection.close()
             if last_try:
                 raise
-    if answer.status != 200:
+    if answer.status != (304 if known else 200):
         raise RuntimeError(f"{target}: {answer.status} {body[:200]!r}")
+    _etags[target] = answer.headers.get("ETag", "")
     return body
 
 

@@ -27,3 +27,7 @@ JOIN components AS c ON c.id = asked.id
 JOIN devices AS d ON d.id = c.device_id
 WHERE d.archived_at IS NULL
 ORDER BY asked.position;
+
+-- name: component_of_sensor(device_id, sensor_id)^
+-- A device's component of a sensor, and the time of its latest reading.
+SELECT device_id, sensor_id, latest_time FROM components WHERE device_id = :device_id AND sensor_id = :sensor_id;

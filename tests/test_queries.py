@@ -28,7 +28,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 def test_the_names_are_found() -> None:
     assert {"history_state", "store_datapoints", "devices_by_ids"} <= set(_NAMES)
-    assert set(parameters("history_state")) == {"device_id", "first_day", "last_day", "as_of"}
+    assert set(parameters("history_state")) == {"device_id", "first_day", "last_day", "as_of", "sensor_ids", "keys"}
 
 
 def test_a_name_stands_for_one_query() -> None:

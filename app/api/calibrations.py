@@ -178,10 +178,10 @@ def _device(conn: DictConnection, device_id: int) -> Row:
 def _component(conn: DictConnection, device_id: int, **sensor: int) -> Row:
     """Return a component of a device; the argument is named as the field that asked for it."""
     ((field, sensor_id),) = sensor.items()
-    components = queries.history_components(conn, device_id=device_id, sensor_ids=[sensor_id], keys=[])
-    if not components:
+    component: Row | None = queries.component_of_sensor(conn, device_id=device_id, sensor_id=sensor_id)
+    if component is None:
         invalid(422, **{field: f"device {device_id} has no component of sensor {sensor_id}"})
-    return {**components[0], "device_id": device_id}
+    return component
 
 
 def _require_sensor(conn: DictConnection, sensor_id: int) -> None:

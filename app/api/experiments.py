@@ -145,12 +145,11 @@ def _histories(
     comma = b""
     for question in questions:
         with source.pool.connection() as conn:
-            state = state_of(conn, question, source.complete_as_of)
-            if state is None:  # purged just now
-                continue
-            body = history_of(source.pool, conn, question, query, state)
+            state = state_of(conn, question, query, source.complete_as_of)
+        if state is None:  # purged just now
+            continue
         yield comma
-        yield from body
+        yield from history_of(source.pool, question, query, state)
         comma = b","
     yield b"]}"
 

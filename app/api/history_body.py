@@ -26,7 +26,7 @@ class Component(NamedTuple):
     id: int | None
     sensor_id: int | None
     key: str | None
-    latest_time: datetime | None = None
+    latest_us: int | None = None  # of its readings
     interval: float | None = None  # seconds from one reading to the next, as its kit says
 
 
@@ -49,7 +49,9 @@ def history_body(
     """Yield the answer in pieces; `starts`: the buckets that must all be there, None: only those with readings."""
     yield to_json(about)[:-1] + (b',"series":[' if len(components) > 1 else b",")
     selection = _selection(question, components, state)
-    known = [component for component in components if component.sensor_id is not None and component.latest_time]
+    known = [
+        component for component in components if component.sensor_id is not None and component.latest_us is not None
+    ]
     series = read_series(pool, selection, [component.sensor_id for component in known if component.sensor_id])
     for number, component in enumerate(components):
         parts = next(series) if component in known else iter(())
@@ -65,7 +67,7 @@ def _selection(question: Question, components: Sequence[Component], state: Row) 
     Where it ends between the last reading and the end of that day, it goes to that end if aggregates do: they then
     answer for the day, where half of it had to be read from the datapoints.
     """
-    latest = max((to_us(component.latest_time) for component in components if component.latest_time), default=0)
+    latest = max((component.latest_us or 0 for component in components), default=0)
     first = to_us(state["first_reading_at"]) if state["first_reading_at"] is not None else question.start_us
     refreshed_us = to_us(state["refreshed_until"])
     last_day_ends_us = latest // DAY_US * DAY_US + DAY_US

@@ -47,7 +47,7 @@ def history(query: dict[str, Any], device_id: int) -> Response:
     question = Question.of(device_id, query, datetime.now(UTC))
     pool, as_of = source()
     with pool.connection() as conn:
-        state = state_of(conn, question, as_of)
+        state = state_of(conn, question, query, as_of)
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)
@@ -55,24 +55,27 @@ def history(query: dict[str, Any], device_id: int) -> Response:
         etag = _etag(question, state)
         if request.if_none_match.contains_weak(etag):
             return _cacheable(Response(status=304), etag, state)
-        body = history_of(pool, conn, question, query, state)
+    body = history_of(pool, question, query, state)
     return _cacheable(streamed(body), etag, state)
 
 
-def state_of(conn: DictConnection, question: Question, as_of: datetime | None) -> Row | None:
+def state_of(conn: DictConnection, question: Question, query: dict[str, Any], as_of: datetime | None) -> Row | None:
     """Return how a device's data stand for a question, with what decides who may read them; `as_of` is the source's."""
-    first_day, last_day = from_us(question.start_us).date(), from_us(question.end_us).date()
+    keys, ids = _asked(query)
     state: Row | None = queries.history_state(
-        conn, device_id=question.device_id, first_day=first_day, last_day=last_day, as_of=as_of
+        conn,
+        device_id=question.device_id,
+        first_day=from_us(question.start_us).date(),
+        last_day=from_us(question.end_us).date(),
+        as_of=as_of,
+        sensor_ids=ids,
+        keys=keys,
     )
     return state
 
 
-def history_of(
-    pool: Pool, conn: DictConnection, question: Question, query: dict[str, Any], state: Row
-) -> Iterator[bytes]:
+def history_of(pool: Pool, question: Question, query: dict[str, Any], state: Row) -> Iterator[bytes]:
     """Answer a question, from a loaded HistoryQuery, with a History in pieces; it takes connections as it goes."""
-    components = _components(conn, question.device_id, query)
     about = {
         "device_id": question.device_id,
         "rollup": str(query["rollup"]),
@@ -81,7 +84,7 @@ def history_of(
         "complete_as_of": state["complete_as_of"],
     }
     about["from"], about["to"] = local_times(question, np.array([question.start_us, question.end_us - 1]))
-    return history_body(pool, question, about, components, state, grid_of(question))
+    return history_body(pool, question, about, _components(query, state), state, grid_of(question))
 
 
 @blueprint.get("/devices/<int:device_id>/readings/summary")
@@ -93,7 +96,9 @@ def summary(device_id: int) -> Response:
     """Say how many readings each component has, and from when to when; exact for late readings too."""
     pool, as_of = source()
     with pool.connection() as conn:
-        state = queries.history_state(conn, device_id=device_id, first_day=date.min, last_day=date.max, as_of=as_of)
+        state = queries.history_state(
+            conn, device_id=device_id, first_day=date.min, last_day=date.max, as_of=as_of, sensor_ids=[], keys=[]
+        )
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)
@@ -135,12 +140,16 @@ def grid_of(question: Question) -> Times | None:
         invalid(422, rollup=str(error))
 
 
-def _components(conn: DictConnection, device_id: int, query: dict[str, Any]) -> list[Component]:
-    """Return what is asked for, in that order: keys where there are some, as on the platform whose wire this is."""
+def _asked(query: dict[str, Any]) -> tuple[list[str], list[int]]:
+    """Return the keys and the sensors asked for: keys where there are some, as on the platform whose wire this is."""
     keys: list[str] = query.get("sensor_key", [])
-    ids = [] if keys else [int(sensor_id) for sensor_id in query["sensor_id"]]
-    rows = queries.history_components(conn, device_id=device_id, sensor_ids=np.array(ids, np.int32), keys=keys)
-    found = {row["key"] if keys else row["sensor_id"]: Component(**row) for row in rows}
+    return keys, [] if keys else [int(sensor_id) for sensor_id in query["sensor_id"]]
+
+
+def _components(query: dict[str, Any], state: Row) -> list[Component]:
+    """Return what is asked for, in that order."""
+    keys, ids = _asked(query)
+    found = {row["key"] if keys else row["sensor_id"]: Component(**row) for row in state["components"] or ()}
     if keys:
         return [found.get(key) or Component(None, None, key) for key in keys]
     return [found.get(sensor_id) or Component(None, sensor_id, None) for sensor_id in ids]

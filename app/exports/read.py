@@ -129,6 +129,8 @@ def _buckets(
                 first_day=from_us(start_us).date(),
                 last_day=from_us(end_us).date(),
                 as_of=None,
+                sensor_ids=[],
+                keys=[],
             )
         refreshed_us, dirty_days = to_us(state["refreshed_until"]), frozenset(state["dirty_days"].tolist())
         parts: list[Part] = []
