@@ -14,6 +14,7 @@ from ingestor.payload import (
     Reason,
     Topic,
     parse_each,
+    parse_json,
     parse_object,
     parse_plain,
     parse_readings,
@@ -25,6 +26,7 @@ from sql import DictConnection, queries
 __all__ = ["Message", "hash_token", "read_messages"]
 
 _MICROSECOND = timedelta(microseconds=1)
+_NO_INFO = "no JSON object, or one with a NaN, a NUL character or half a surrogate pair"
 
 
 class Message(NamedTuple):
@@ -68,7 +70,8 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
             flaw = Flaw(message.payload, Reason.UNKNOWN_TOPIC, "not a topic that devices publish to")
             batch.keep_aside(None, message.topic.split("/", 1)[0], flaw)
         elif topic.token is None:
-            batch.inventory.append(parse_object(message.payload))
+            report = parse_json(message.payload)
+            batch.inventory.append(report if isinstance(report, dict) else None)
         elif (device_id := devices.get(topic.token)) is None:
             token_hash = hash_token(topic.token)
             if not known.strangers.admits(token_hash, now):
@@ -81,7 +84,7 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
         elif topic.kind is Kind.INFO:
             info = parse_object(message.payload)
             if info is None:
-                batch.keep_aside(device_id, topic.masked, Flaw(message.payload, Reason.UNREADABLE, "no JSON object"))
+                batch.keep_aside(device_id, topic.masked, Flaw(message.payload, Reason.UNREADABLE, _NO_INFO))
             else:
                 batch.hardware_infos[device_id] = info
         elif topic.kind is Kind.ERRORS:

@@ -179,9 +179,22 @@ def parse_reading(reading: Any) -> Readings:
 
 
 def parse_object(payload: bytes) -> dict[str, Any] | None:
-    """Return the JSON object of an info or inventory message, or None if it is not one."""
+    """Return the JSON object of an info message, or None if it is none, or none that PostgreSQL keeps."""
     decoded = parse_json(payload)
-    return decoded if isinstance(decoded, dict) else None
+    return decoded if isinstance(decoded, dict) and _is_kept(decoded) else None
+
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it, and no backslash before a u
+
+
+def _is_kept(decoded: Any) -> bool:
+    """Whether a column of type jsonb takes this: it knows no NaN, no NUL and no half of a surrogate pair."""
+    try:
+        text = json.dumps(decoded, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        return False
+    return _NUL.search(text) is None
 
 
 def parse_json(payload: bytes) -> Any:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ingestor.batch import Batch
 from ingestor.intake import read_parts
 from ingestor.known import Known
-from ingestor.payload import Datapoint, Kind, Readings, parse_each, parse_object, parse_reading, parse_readings
+from ingestor.payload import Datapoint, Kind, Readings, parse_each, parse_json, parse_reading, parse_readings
 from ingestor.writer import Ledger, Writer
 from sql import DictConnection, queries
 
@@ -60,8 +60,8 @@ def release(conn: DictConnection, rows: Sequence[Row], shift: timedelta, now: da
 
 def _read(row: Row) -> list[Readings]:
     """A whole message as its topic has it, or a single item, which is kept in the shape of a reading."""
-    item = parse_object(row.payload)
-    if item is not None and "sensors" in item:
+    item = parse_json(row.payload)
+    if isinstance(item, dict) and "sensors" in item:
         return [parse_reading(item)]
     if row.topic.endswith(Kind.RAW):
         return [parse_readings(Kind.RAW, row.payload)]

@@ -98,11 +98,16 @@ def test_an_id_that_few_can_write_comes_back_and_is_in_nobodys_way(
 
 @pytest.mark.usefixtures("ingestor")
 def test_what_the_database_refuses_is_in_its_devices_quarantine(
-    user: Caller, device: dict[str, Any], broker: RunningBroker
+    user: Caller, device: dict[str, Any], broker: RunningBroker, conn: DictConnection
 ) -> None:
-    publish(broker, device["device_token"], "info", b'{"hw_ver":"\\u0000"}')
+    check = "ALTER TABLE devices ADD CONSTRAINT picky CHECK (hardware_info ->> 'hw_ver' <> 'refuse me') NOT VALID"
+    conn.execute(check)
+    try:
+        publish(broker, device["device_token"], "info", b'{"hw_ver":"refuse me"}')
+        wait_for(lambda: user.get(f"/v0/quarantine?device_id={device['id']}").json)
+    finally:
+        conn.execute("ALTER TABLE devices DROP CONSTRAINT picky")
 
-    wait_for(lambda: user.get(f"/v0/quarantine?device_id={device['id']}").json)
     (item,) = user.get(f"/v0/quarantine?device_id={device['id']}").json
     assert item["reason"] == "refused_by_database"
 

@@ -144,3 +144,13 @@ def test_a_subject_of_any_script_arrives(config: Config, mailbox: Mailbox) -> No
     send(mailbox.url, write(config, "export_finished", TO, {**VALUES, "title": "Балкон № 5"}, "mail-1"))
 
     assert mailbox.messages[0]["Subject"] == "Your export of Балкон № 5"
+
+
+def test_a_subject_is_one_line_whatever_a_device_is_called(config: Config, mailbox: Mailbox) -> None:
+    title = "Air\rquality\u2028on\x85the\nBcc: all@example.org"
+
+    send(mailbox.url, write(config, "export_finished", TO, {**VALUES, "title": title}, "mail-1"))
+
+    (message,) = mailbox.messages
+    assert message["Subject"] == "Your export of Air quality on the Bcc: all@example.org"
+    assert message["Bcc"] is None

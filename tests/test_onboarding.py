@@ -100,6 +100,26 @@ def test_a_kit_is_set_up_and_loses_nothing_that_it_has_sent_meanwhile(
     assert stored() == [21.4, 22.0, 23.0]
 
 
+@pytest.mark.usefixtures("ingestor")
+@pytest.mark.parametrize("poison", [b'{"hw_ver":"\\u0000"}', b'{"hw_ver":"\\ud800"}', b'{"hw_ver":NaN}'])
+def test_a_message_that_no_database_keeps_is_in_no_devices_way(
+    anybody: Caller, user: Caller, broker: RunningBroker, conn: DictConnection, poison: bytes
+) -> None:
+    app = App(anybody, name="Terrace")
+    publish(broker, app.token, "info", poison)
+    publish(broker, app.token, "readings/raw", b"{t:2026-01-15T08:30:00Z,55:21.4}")
+    hashed = [hash_token(app.token)]
+    wait_for(lambda: len(conn.execute("SELECT FROM quarantine WHERE token_hash = %s", hashed).fetchall()) == 2)
+
+    registered = app.register(user)
+
+    assert registered.status_code == 201, registered.text
+    device_id = registered.json["id"]
+    assert user.history(device_id, 55, rollup="0s", **DAY) == [["2026-01-15T08:30:00Z", 21.4]]
+    (item,) = user.get(f"/v0/quarantine?device_id={device_id}").json
+    assert item["reason"] == "unreadable"
+
+
 def test_a_message_that_registering_has_overtaken_is_stored_all_the_same(
     user: Caller, anybody: Caller, conn: DictConnection, environment: None
 ) -> None:

@@ -28,7 +28,8 @@ def write(config: Config, template: str, to: str, values: Mapping[str, Any], mai
 
     Raises jinja2.TemplateError.
     """
-    values = {"public_url": config.public_url, **values}
+    lines = {name: " ".join(value.split()) for name, value in values.items() if isinstance(value, str)}
+    values = {"public_url": config.public_url, **values, **lines}  # a name may hold what ends a line; a subject is one
     subject, _, text = _TEMPLATES.get_template(f"{template}.txt").render(values).partition("\n")
     message = EmailMessage(_WHOLE_LINES)
     message["Subject"] = subject.strip()

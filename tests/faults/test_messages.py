@@ -49,7 +49,7 @@ def test_poison_goes_to_quarantine_and_costs_no_neighbour(fleet: Fleet, conn: Di
         ("readings", _json(-1, "1"), "unknown_sensor"),
         ("readings", _json('"\\u0000"', "1"), "unknown_sensor"),
         ("readings", _json('"\\ud800"', "1"), None),
-        ("info", b'{"hw_ver":"\\u0000"}', "refused_by_database"),
+        ("info", b'{"hw_ver":"\\u0000"}', "unreadable"),
         ("readings/raw", b"{t:2026-01-15T08:30:00Z,55:inf}", "not_a_number"),
     ]
     fleet.publish(100)
