@@ -81,12 +81,15 @@ def _differs(old: Columns, new: Columns) -> Mask:
 def _store(conn: DictConnection, component: Row, rows: Columns, changed: Mask, hlc: int | None) -> Columns:
     """Write the rows that have changed, and return what was written.
 
-    Where most of them have, it costs a third less to drop them all and to write them again by COPY; in the columnstore,
-    where a row that is updated is first written out as it is, and then once more, it costs half.
+    In the columnstore, where a row that is updated is first written out as it is and then once more, it costs less to
+    drop them all where most have, and to write them again by COPY. In the row store an update mostly finds room on the
+    row's own page, and the index stays as it is.
     """
-    within = {**component, "first": from_us(int(rows.times[0])), "last": from_us(int(rows.times[-1]))}
+    span = {"first": from_us(int(rows.times[0])), "last": from_us(int(rows.times[-1]))}
+    within = {**component, **span}
     queries.allow_any_decompression(conn)
-    if 2 * changed.sum() > len(rows) and _replace(conn, within, rows, hlc):
+    anew = 2 * changed.sum() > len(rows) and queries.in_columnstore(conn, **span)
+    if anew and _replace(conn, within, rows, hlc):
         return rows
     rows = rows.take(changed)
     values = {"times": rows.times, "values": rows.values, "calibration_ids": rows.calibration_ids}

@@ -113,6 +113,14 @@ FROM (
     ORDER BY device_id
 ) AS d;
 
+-- name: in_columnstore(first, last)$
+-- Whether a chunk that holds datapoints between two times is in the columnstore.
+SELECT EXISTS (
+    SELECT
+    FROM timescaledb_information.chunks
+    WHERE hypertable_name = 'datapoints' AND is_compressed AND range_start <= :last AND range_end > :first
+);
+
 -- name: delete_range(device_id, sensor_id, first, last)!
 -- Take a component's datapoints between two times out, in the columnstore whole batches at once.
 DELETE FROM datapoints WHERE device_id = :device_id AND sensor_id = :sensor_id AND time BETWEEN :first AND :last;
