@@ -127,6 +127,8 @@ def take(browser: Browser, scheme: str, url: str, name: str) -> None:
     page.goto(url)
     page.locator("#legend .count", has_text="in view").wait_for()
     page.wait_for_timeout(3000)  # charts, and the map's own movement
+    for heading in page.get_by_role("heading", name="History").all():
+        heading.evaluate("heading => heading.scrollIntoView()")
     page.screenshot(path=FOLDER / name)
     page.close()
 
