@@ -1,6 +1,9 @@
 """The command line, `almanac`: run the parts of the platform, and look after its database."""
 
+from typing import Any
+
 import click
+import psycopg
 
 from app.cli.accounts import user
 from app.cli.broker import broker
@@ -11,7 +14,17 @@ from app.cli.sites import site
 from app.cli.upkeep import db
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except psycopg.OperationalError as error:
+            if error.sqlstate:  # the server has spoken: that is for who looks after the code
+                raise
+            raise click.ClickException(f"the database does not answer: {error}") from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def almanac() -> None:
     """Almanac, an open sensor-data platform.
 
