@@ -54,6 +54,11 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=40_000, help="of 12 datapoints each [%(default)s]")
     parser.add_argument("--devices", type=int, default=50, help="each with a connection of its own [%(default)s]")
     parser.add_argument("--workers", type=int, default=1, help="processes of the ingestor [%(default)s]")
+    parser.add_argument(
+        "--backlog",
+        action="store_true",
+        help="publish all while the ingestor is away, and measure from its return",
+    )
     parser.add_argument("--rate", type=float, help="publish so many messages a second, and measure publish to visible")
     parser.add_argument(
         "--base", type=float, default=0, help="millions of datapoints in the table before [%(default)s]"
@@ -100,11 +105,16 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "bench"}
     daemon = stack.enter_context(running(Service("ingestor", command, env, says='"event":"subscribed"'), log.read))
     time.sleep(0.5 * arguments.workers)
+    if arguments.backlog:
+        daemon.stop()
+        publish(broker.kit_port, tokens, packets)
+        daemon.start()
+        daemon.wait_until_ready()
     started, cpu = time.monotonic(), cpu_of_each(conn, broker_process.pid, daemon.pid)
     waited: list[float] = []
     if arguments.rate:
         waited = lags(conn, broker.kit_port, tokens, packets, times, arguments.rate)
-    else:
+    elif not arguments.backlog:
         publish(broker.kit_port, tokens, packets)
     published = time.monotonic()
     while log.accounted < rows:

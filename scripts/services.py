@@ -212,7 +212,8 @@ persistence true
 autosave_on_changes false
 autosave_interval 1
 
-# While the ingestor is away everything waits for it, QoS 0 too, up to 1 GiB.
+# While the ingestor is away everything waits for it, QoS 0 too, up to 1 GiB. What comes beyond that Mosquitto 2.0.11
+# confirms and drops. With memory_limit it would confirm nothing, but not let an ingestor in to empty it either.
 queue_qos0_messages true
 upgrade_outgoing_qos true
 # As good as none: 0 would mean that, but with 0 Mosquitto 2.0.11 cuts off every client whose publish it denies.
