@@ -171,6 +171,18 @@ def test_several_sensors_come_as_series_in_the_order_asked_for(ask: Ask) -> None
     assert [series["component_id"] is None for series in body["series"]] == [False, True, False]
 
 
+@pytest.mark.parametrize("rollup", ["15m", "1h", "1d"])
+@pytest.mark.parametrize("function", ["count", "count,max"])
+def test_aggregates_answer_for_each_sensor_by_itself(
+    ask: Ask, conn: DictConnection, rollup: str, function: str
+) -> None:
+    refresh_all(conn)
+
+    body = ask(sensor_id="55,56", rollup=rollup, function=function)
+
+    assert [series["sample_size"] for series in body["series"]] == [5, 1]
+
+
 def test_components_are_known_by_their_keys_too_and_a_key_wins(ask: Ask) -> None:
     assert ask(sensor_key="h", sensor_id=55)["readings"] == [["2026-01-15T12:00:00Z", 48.0]]
     unknown = ask(sensor_key="no_such_key")
