@@ -89,6 +89,7 @@ def test_a_site_is_joined_over_tls_with_trust_on_both_sides_or_not_at_all(pair: 
     # What a site that left and was not reached has forgotten here: the second of two links is refused.
     left_behind = column(one, "SELECT slot_name FROM pg_create_logical_replication_slot('almanac_to_2', 'pgoutput')")
     said["a slot left behind"] = two.run("site", "join", address(one), fails=True)
+    assert column(one, "SELECT subname FROM pg_subscription") == []
     one.run("site", "leave", "2")
 
     for what, reason in {
