@@ -43,7 +43,7 @@ def add_calibration(
     """
     compiled = None if equation is None else read_equation(equation)
     if compiled is not None:
-        _check_inputs(conn, compiled, kit_id=kit_id, device_id=device_id)
+        check_inputs(conn, compiled, kit_id=kit_id, device_id=device_id)
     queries.hold_writers(conn)
     calibration_id: int = queries.insert_calibration(
         conn,
@@ -67,7 +67,10 @@ def begin_redos() -> None:
         log.warning("redo not enqueued", extra={"error": str(error)})
 
 
-def _check_inputs(conn: DictConnection, equation: Equation, *, kit_id: int | None, device_id: int | None) -> None:
+def check_inputs(
+    conn: DictConnection, equation: Equation, *, kit_id: int | None = None, device_id: int | None = None
+) -> None:
+    """Answer 422 where an equation uses components that are not in its scope."""
     known: list[str] = queries.keys_in_scope(conn, kit_id=kit_id, device_id=device_id) or []
     unknown = sorted(equation.inputs - set(known))
     if unknown:

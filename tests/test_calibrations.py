@@ -1,5 +1,6 @@
 """Calibrations through the API: who adds what, what readings and history become, and what a preview says of it."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -172,6 +173,20 @@ def test_a_refusal_names_the_field_and_the_way_out(
     assert answer.json["message"].startswith(message.format(id=device["id"]))
 
 
+@pytest.mark.parametrize("door", ["calibrations", "calibrations/preview"])
+def test_no_hostile_equation_comes_through_a_door(user: Caller, device: dict[str, Any], door: str) -> None:
+    listed = user.get(f"/v0/devices/{device['id']}/calibrations").json
+    hostile = ("raw+" * 262_144, "abs(" * 900, "raw.__class__", "9" + "**9" * 1000, "ｒａｗ")
+
+    for equation in hostile:
+        answer = user.post(f"/v0/devices/{device['id']}/{door}", {"sensor_id": T, "equation": equation})
+
+        assert answer.status_code == 422
+        assert re.match(r"equation: at character \d+: ", answer.json["message"]), answer.text
+        assert len(answer.data) < 1000
+    assert user.get(f"/v0/devices/{device['id']}/calibrations").json == listed
+
+
 # What devices and clients send apart
 
 
@@ -245,6 +260,13 @@ def test_a_preview_shows_what_the_redo_would_store_and_stores_nothing(
     work()
     assert [row[3] for row in reversed(previewed["readings"])] == values(conn, device["id"], T)
     assert previewed["readings"][0][1:3] == [49, 49]
+
+
+def test_a_preview_refuses_a_key_that_the_device_lacks(user: Caller, device: dict[str, Any]) -> None:
+    answer = user.post(f"/v0/devices/{device['id']}/calibrations/preview", {"sensor_id": T, "equation": "raw * rh"})
+
+    assert answer.status_code == 422
+    assert answer.json["message"].startswith("equation: this device has no component with the key 'rh'; it has ")
 
 
 def test_a_preview_measures_the_change(user: Caller, device: dict[str, Any], conn: DictConnection) -> None:

@@ -11,7 +11,7 @@ from app.api.kits import find_kit
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer, to_json
 from app.auth import signed_in, signed_in_user
-from app.calibrations import add_calibration, begin_redos, read_equation
+from app.calibrations import add_calibration, begin_redos, check_inputs, read_equation
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import admins_only, require_owner, require_readable
@@ -146,6 +146,7 @@ def preview(new: dict[str, Any], device_id: int) -> Response:
     with connection() as conn:
         require_readable(_device(conn, device_id))
         component = _component(conn, device_id, sensor_id=new["sensor_id"])
+        check_inputs(conn, equation, device_id=device_id)
         reference = None
         if new["reference_device_id"] is not None:
             require_readable(_device(conn, new["reference_device_id"]))

@@ -67,7 +67,7 @@ class AddedCalibration(Calibration):
 class NewPreview(Request):
     sensor_id = fields.Integer(required=True, strict=True, validate=ID, metadata={"example": 56})
     equation = fields.String(
-        required=True, validate=validate.Length(1, LONGEST), metadata={"example": "raw - 0.3 * (t - 25)"}
+        required=True, metadata={"maxLength": LONGEST, "minLength": 1, "example": "raw - 0.3 * (t - 25)"}
     )
     start = _given_time("by default a week before `to`", data_key="from", allow_none=True, load_default=None)
     end = _given_time("exclusive; by default after the last reading", data_key="to", allow_none=True, load_default=None)
