@@ -81,6 +81,23 @@ def test_a_message_that_cannot_be_read_beyond_its_id_gets_a_receipt_too(
     assert (receipt["id"], [item["reason"] for item in receipt["quarantined"]]) == (7, ["unreadable"])
 
 
+def test_receipts_of_messages_that_are_written_together_are_not_mixed_up(
+    device: dict[str, Any], broker: RunningBroker, listener: MqttDevice, ingestor: RunningIngestor, conn: DictConnection
+) -> None:
+    token = device["device_token"]
+    listener.subscribe(f"device/sck/{token}/receipts")
+    publish(broker, token, "readings", readings((56, 48)))
+    wait_for(lambda: stored(conn, device) == 1)
+    ingestor.stop()
+    publish(broker, token, "readings", readings((56, 48), id="known"))
+    publish(broker, token, "readings", readings((55, 21.4), id="new"))
+    ingestor.start()
+
+    told = [json.loads(listener.received.get(timeout=20)[1]) for _ in range(2)]
+
+    assert [(each["id"], each["stored"], each["duplicate"]) for each in told] == [("known", 0, 1), ("new", 1, 0)]
+
+
 @pytest.mark.parametrize("receipt_id", [b"1" + b"0" * 30, b'"\\ud800"'], ids=["more than 64 bits", "half a character"])
 @pytest.mark.usefixtures("ingestor")
 def test_an_id_that_few_can_write_comes_back_and_is_in_nobodys_way(

@@ -84,6 +84,18 @@ def test_what_cannot_be_used_is_refused_with_the_reason(
     assert says in answer.json["message"]
 
 
+def test_readings_in_any_order_leave_the_device_at_its_newest(user: Caller, device: dict[str, Any]) -> None:
+    out_of_order = [("08:32:00", 55, 3), ("08:30:00", 55, 1), ("08:33:00", 56, 48), ("08:31:00", 55, 2)]
+
+    send(user, device, json=body(*out_of_order))
+
+    shown = user.get(f"/v0/devices/{device['id']}").json
+    sensors = {sensor["id"]: sensor for sensor in shown["data"]["sensors"]}
+    assert shown["last_reading_at"] == "2026-01-15T08:33:00Z"
+    assert [(sensors[key]["value"], sensors[key]["prev_value"]) for key in (55, 56)] == [(3, 2), (48, None)]
+    assert [value for _, value in user.history(device["id"], 55, **DAY)] == [1, 2, 3]
+
+
 def test_a_gzip_body_is_read(user: Caller, device: dict[str, Any]) -> None:
     packed = gzip.compress(json.dumps(body(("08:30:00", 55, 21.4))).encode())
 
