@@ -65,6 +65,14 @@ def test_a_late_reading_makes_a_closed_window_new_at_once(ask: Ask, device_id: i
     assert changed.json["readings"] == [["2026-01-15T12:00:00Z", 2.0]]
 
 
+def test_a_late_reading_does_so_among_new_ones_too(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    etag = ask(**DAY).headers["ETag"]
+
+    receive(conn, device_id, s55=[(NOON + timedelta(minutes=1), 3.0), (datetime.now(UTC), 4.0)])
+
+    assert ask(etag, **DAY).json["readings"] == [["2026-01-15T12:00:00Z", 2.0]]
+
+
 def test_a_refresh_changes_no_answer_and_so_no_etag(ask: Ask, device_id: int, conn: DictConnection) -> None:
     receive(conn, device_id, s55=[(NOON + timedelta(minutes=1), 3.0)])
     etag = ask(**DAY).headers["ETag"]
