@@ -96,6 +96,16 @@ def test_readings_in_any_order_leave_the_device_at_its_newest(user: Caller, devi
     assert [value for _, value in user.history(device["id"], 55, **DAY)] == [1, 2, 3]
 
 
+def test_a_request_that_spans_weeks_is_shown_from_its_oldest_reading_on(user: Caller, device: dict[str, Any]) -> None:
+    days = ("2026-01-15", "2026-01-01")
+    data = [{"recorded_at": day, "sensors": [{"id": 55, "value": 1}]} for day in days]
+
+    send(user, device, json={"data": data})
+
+    shown = user.history(device["id"], 55, **{"from": "2025-12-01", "to": "2026-01-16", "rollup": "1d"})
+    assert [time for time, _ in shown] == ["2026-01-01T00:00:00Z", "2026-01-15T00:00:00Z"]
+
+
 def test_a_gzip_body_is_read(user: Caller, device: dict[str, Any]) -> None:
     packed = gzip.compress(json.dumps(body(("08:30:00", 55, 21.4))).encode())
 
