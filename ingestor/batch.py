@@ -15,6 +15,8 @@ from ingestor.sensors import Sensors
 # platform whose wire this is.
 LATEST_AHEAD = timedelta(days=1)
 
+_LONGEST_TOPIC = 500  # characters, of its end
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -112,6 +114,6 @@ class Batch:
         self, device_id: int | None, topic: str, flaw: Flaw, token_hash: bytes | None = None, position: int = 0
     ) -> None:
         """Put one item, or a whole message, into quarantine."""
-        # PostgreSQL's text has no NUL
-        topic, detail = topic.replace("\0", ""), flaw.detail.replace("\0", "")
+        # PostgreSQL's text has no NUL, and an index no room for all that a bridge may put before a topic
+        topic, detail = topic.replace("\0", "")[-_LONGEST_TOPIC:], flaw.detail.replace("\0", "")
         self.quarantined.append(Quarantined(device_id, token_hash, topic, flaw.item, flaw.reason, detail, position))

@@ -26,7 +26,10 @@ from sql import DictConnection, queries
 __all__ = ["Message", "hash_token", "read_messages"]
 
 _MICROSECOND = timedelta(microseconds=1)
-_NO_INFO = "no JSON object, or one with a NaN, a NUL character or half a surrogate pair"
+_NO_INFO = (
+    "no JSON object, or one with a NaN, a NUL character, half a surrogate pair, a number beyond 1.8e308, or more than "
+    "64 levels"
+)
 
 
 class Message(NamedTuple):

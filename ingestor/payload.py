@@ -6,6 +6,7 @@ Wire format: the Smart Citizen platform's JSON and the compact grammar of its ki
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -179,22 +180,28 @@ def parse_reading(reading: Any) -> Readings:
 
 
 def parse_object(payload: bytes) -> dict[str, Any] | None:
-    """Return the JSON object of an info message, or None if it is none, or none that PostgreSQL keeps."""
+    """Return the JSON object of an info message, or None if it is none, or none that can be kept."""
     decoded = parse_json(payload)
-    return decoded if isinstance(decoded, dict) and _is_kept(decoded) else None
+    return decoded if isinstance(decoded, dict) and is_kept(decoded) else None
 
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it, and no backslash before a u
+_DEEPEST = 64  # orjson, which writes our answers, ends at 254 levels
 
 
-def _is_kept(decoded: Any) -> bool:
-    """Whether a column of type jsonb takes this: it knows no NaN, no NUL and no half of a surrogate pair."""
-    try:
-        text = json.dumps(decoded, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except (ValueError, RecursionError):
-        return False
-    return _NUL.search(text) is None
+def is_kept(value: Any, deepest: int = _DEEPEST) -> bool:
+    """Whether a column of type jsonb takes this, and answers can show it again.
+
+    That is no NaN, no NUL, no half of a surrogate pair, no number beyond a double's, and at most 64 levels.
+    """
+    if isinstance(value, dict | list):
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return deepest > 0 and all(is_kept(part, deepest - 1) for part in parts)
+    if isinstance(value, str):
+        return "\0" not in value and not _HALF.search(value)
+    return not isinstance(value, int | float) or abs(value) <= sys.float_info.max
+
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse_json(payload: bytes) -> Any:
@@ -264,7 +271,7 @@ def _time_of(recorded_at: Any, reading: Any, into: Readings) -> datetime | None:
 
 
 # {t:2026-01-15T08:30:00Z,55:21.4,56:48,10:97} - not JSON: bare keys, commas optional, `t` anywhere.
-_PAIR = re.compile(rb"\s*(t|-?\d+)\s*:\s*([^\s,{}]+)\s*,?")
+_PAIR = re.compile(rb"\s*(t|-?\d{1,100})\s*:\s*([^\s,{}]+)\s*,?")
 
 
 def _read_raw(payload: bytes, into: Readings) -> None:
@@ -317,4 +324,4 @@ def encode_item(time: datetime, item: Any) -> bytes:
 
 
 def _encode(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ingestor.batch import Batch
 from ingestor.intake import read_parts
 from ingestor.known import Known
-from ingestor.payload import Datapoint, Kind, Readings, parse_each, parse_json, parse_reading, parse_readings
+from ingestor.payload import Datapoint, Kind, Readings, Reason, parse_each, parse_json, parse_reading, parse_readings
 from ingestor.writer import Ledger, Writer
 from sql import DictConnection, queries
 
@@ -44,7 +44,11 @@ def release(conn: DictConnection, rows: Sequence[Row], shift: timedelta, now: da
         for row in rows:
             if row.id not in there:
                 continue
-            parts = [_shifted(part, shift) for part in _read(row)]
+            try:
+                parts = [_shifted(part, shift) for part in _read(row)]
+            except OverflowError:
+                kept.append(Kept(row.id, str(Reason.IMPOSSIBLE_TIME), "shifted, its time is in no year from 1 to 9999"))
+                continue
             said = read_parts(conn, row.device_id, row.topic, parts, known, now)
             if said.quarantined:
                 kept.append(Kept(row.id, str(said.quarantined[0].reason), said.quarantined[0].detail))

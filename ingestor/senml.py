@@ -42,4 +42,7 @@ def _read(record: dict[str, Any], base: dict[str, Any], now: datetime) -> Readin
 
 
 def _sum(base: Any, own: Any) -> float | None:
-    return base + own if {type(base), type(own)} <= {int, float} else None
+    try:
+        return float(base + own) if {type(base), type(own)} <= {int, float} else None
+    except OverflowError:  # an integer beyond what a double holds
+        return None

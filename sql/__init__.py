@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiosql
+import orjson
 import psycopg
 from aiosql.adapters.pyformat import PyFormatAdapter
 from psycopg import Connection, Cursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 
 from sql import arrays
@@ -32,6 +34,9 @@ AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
 _CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
+
+# jsonb writes 1e300 as an integer of 301 digits: one that 64 bits do not hold is read as a float, as JSON.parse does.
+set_json_loads(orjson.loads)
 
 
 class _Adapter(PyFormatAdapter):

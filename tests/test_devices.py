@@ -113,6 +113,32 @@ def test_others_do_not_see_what_only_the_owner_may(user: Caller, anybody: Caller
     user.delete(f"/v0/devices/{made['id']}")
 
 
+@pytest.mark.parametrize("meta", [{"n": 2**70}, {"n": 1e300}])
+def test_a_large_number_in_what_a_worker_keeps_stops_no_list(
+    researcher: Caller, anybody: Caller, meta: dict[str, Any]
+) -> None:
+    device = researcher.register_device(postprocessing_attributes={"meta": meta})
+
+    shown = anybody.get(f"/v0/devices/{device['id']}")
+    listed = anybody.get("/v0/devices?per_page=500")
+    researcher.delete(f"/v0/devices/{device['id']}")
+
+    assert shown.json["postprocessing"]["meta"] == meta
+    assert listed.status_code == 200
+
+
+def test_what_a_worker_keeps_that_no_answer_could_show_is_refused(researcher: Caller) -> None:
+    device = researcher.register_device()
+    deep: list[Any] = []
+    for _ in range(70):
+        deep = [deep]
+
+    for meta in (deep, 10**400):
+        answer = researcher.patch(f"/v0/devices/{device['id']}", {"postprocessing_attributes": {"meta": meta}})
+        assert (answer.status_code, "64 levels" in answer.text) == (422, True)
+    researcher.delete(f"/v0/devices/{device['id']}")
+
+
 def test_every_writable_field_is_kept(researcher: Caller, tag: str) -> None:
     fields = {
         "name": "Roof",

@@ -1,8 +1,11 @@
 """From the broker to the hypertable and back as history, through the real daemon."""
 
 import json
+import secrets
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +16,8 @@ from kits import publish
 from proxy import proxy_to
 from waiting import refresh_all, wait_for
 
-from ingestor.intake import hash_token
+from ingestor.intake import Message, hash_token
+from ingestor.store import Store
 from sql import DictConnection
 
 # The reference's own examples: the kits' compact grammar, and JSON.
@@ -193,6 +197,26 @@ def test_the_sound_values_beside_an_unknown_sensor_are_stored(
 
     assert (55, "08:30", 21.4) in stored(conn, device["id"])
     assert json.loads(item) == {"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": 9999, "value": 1.0}]}
+
+
+def test_a_topic_that_no_index_has_room_for_holds_nobody_up(
+    database_url: str, user: Caller, device: dict[str, Any], conn: DictConnection
+) -> None:
+    prefix = f"{secrets.token_hex(20_000)}/"  # where a bridge's prefix is a wildcard, anybody may choose it
+    topics = [
+        f"{prefix}device/sck/stranger-of-a-long-name/readings/raw",
+        f"device/sck/{device['device_token']}/readings/raw",
+    ]
+    stopping = Event()
+    stopping.set()  # else it would try for ever
+
+    with closing(Store(database_url, stopping, patience_s=5)) as store:
+        assert store.put([Message(topic, RAW) for topic in topics]) == []
+
+    assert (55, "08:30", 21.4) in stored(conn, device["id"])
+    hashed = [hash_token("stranger-of-a-long-name")]
+    (row,) = conn.execute("SELECT topic FROM quarantine WHERE token_hash = %s", hashed).fetchall()
+    assert row["topic"].endswith(f"{prefix[-100:]}device/sck/+/readings/raw")
 
 
 @pytest.mark.usefixtures("ingestor")

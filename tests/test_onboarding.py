@@ -120,6 +120,34 @@ def test_a_message_that_no_database_keeps_is_in_no_devices_way(
     assert item["reason"] == "unreadable"
 
 
+def test_a_message_that_the_database_refuses_is_in_no_others_way(
+    user: Caller, anybody: Caller, conn: DictConnection, environment: None
+) -> None:
+    apps = [App(anybody, name="Terrace"), App(anybody, name="Roof")]
+    device_ids = [app.register(user).json["id"] for app in apps]
+    payloads = [b"{t:2026-01-15T08:30:00Z,55:21.4}", b"{t:2026-01-15T08:31:00Z,55:22.5}"]
+    refused = b"{t:2026-01-15T08:32:00Z,55:-999}"
+    sent = [(apps[0], payloads[0]), (apps[0], refused), (apps[0], payloads[1]), (apps[1], payloads[0])]
+    queries.insert_quarantine(
+        conn,
+        device_ids=[None] * 4,
+        token_hashes=[hash_token(app.token) for app, _ in sent],
+        topics=["device/sck/+/readings/raw"] * 4,
+        payloads=[payload for _, payload in sent],
+        reasons=["unknown_token"] * 4,
+        details=[""] * 4,
+    )
+    conn.execute("ALTER TABLE components ADD CONSTRAINT refuses CHECK (latest_value <> -999)")
+
+    adopt_overtaken()
+
+    conn.execute("ALTER TABLE components DROP CONSTRAINT refuses")
+    stored = [[value for _, value in user.history(each, 55, rollup="0s", **DAY)] for each in device_ids]
+    assert stored == [[21.4, 22.5], [21.4]]
+    (item,) = user.get(f"/v0/quarantine?device_id={device_ids[0]}").json
+    assert (item["reason"], item["payload"]) == ("refused_by_database", refused.decode())
+
+
 def test_a_message_that_registering_has_overtaken_is_stored_all_the_same(
     user: Caller, anybody: Caller, conn: DictConnection, environment: None
 ) -> None:

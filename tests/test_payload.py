@@ -162,6 +162,32 @@ def test_other_topics_are_not_ours(topic: str) -> None:
     assert parse_topic(topic) is None
 
 
-@pytest.mark.parametrize("payload", [b"[1]", b"7", b"{", b"\xff", b""])
-def test_what_is_no_json_object_is_none(payload: bytes) -> None:
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[1]",
+        b"7",
+        b"{",
+        b"\xff",
+        b"",
+        b'{"a":{"b\\ud800":1}}',
+        b'{"a":["\\u0000"]}',
+        b'{"a":1e400}',
+        b'{"a":%s}' % (b"9" * 400),
+        b'{"a":%s}' % (b"[" * 64 + b"]" * 64),
+    ],
+)
+def test_what_is_no_json_object_or_none_that_can_be_kept_is_none(payload: bytes) -> None:
     assert parse_object(payload) is None
+
+
+def test_what_looks_like_a_nul_or_is_as_large_as_a_double_is_kept() -> None:
+    said = {"a": ["\\u0000", 1e308, -(2**70)], "b": None, "c": True}
+
+    assert parse_object(json.dumps(said).encode()) == said
+
+
+def test_a_sensors_id_of_thousands_of_digits_is_unreadable() -> None:
+    datapoints, (flaw,) = parse_readings(Kind.RAW, b"{t:2026-01-15T08:30:00Z,%s:1}" % (b"5" * 5000))
+
+    assert (datapoints, flaw.reason) == ([], Reason.UNREADABLE)

@@ -92,6 +92,15 @@ def test_readings_of_a_wrong_clock_are_released_with_their_times_put_right(
     assert user.history(device["id"], 55, **DAY) == [["2026-01-15T08:30:00Z", 7.0], ["2026-01-15T08:31:00Z", 8.0]]
 
 
+def test_a_time_that_a_shift_moves_beyond_all_years_stays(user: Caller, device: dict[str, Any]) -> None:
+    send(user, device, ("9999-12-31T23:59:59Z", 55, 7))
+    (item,) = inbox(user)
+
+    answer = user.post("/v0/quarantine/release", {"ids": [item["id"]], "shift_seconds": 1})
+
+    assert (answer.status_code, answer.json["kept"][0]["reason"]) == (200, "impossible_time")
+
+
 def test_what_a_kit_sent_before_it_was_registered_is_its_owners(user: Caller, conn: DictConnection) -> None:
     queries.insert_quarantine(
         conn,

@@ -70,6 +70,7 @@ def test_the_answer_has_the_shape_of_the_contract_and_counts(user: Caller, devic
         (b'{"data": 7}', 400, "expected"),
         (b'{"data": []}', 400, "no value"),
         (b'{"data": [7]}', 422, "expected recorded_at"),
+        (b'{"data": ["\\ud800"]}', 422, "expected recorded_at"),
         (b'{"data": [{"recorded_at": "", "sensors": [{"id": 55, "value": 1}]}]}', 422, "no recorded_at"),
         (b'{"data": [{"recorded_at": "2126-01-01", "sensors": [{"id": 55, "value": 1}]}]}', 422, "is not between"),
         (b'{"data": [{"recorded_at": "2026-01-01", "sensors": [{"id": 55, "value": NaN}]}]}', 422, "no finite number"),
@@ -192,6 +193,17 @@ def test_senml_is_read_with_its_base_values(user: Caller, device: dict[str, Any]
     assert (answer.json["stored"], [item["index"] for item in answer.json["quarantined"]]) == (2, [2])
     assert user.history(device["id"], 55, **DAY) == [["2026-01-15T08:30:00Z", 21.4]]
     assert user.history(device["id"], 56, **DAY) == [["2026-01-15T08:31:00Z", 48.0]]
+
+
+@pytest.mark.parametrize("numbers", [{"t": 1.5}, {"bt": -(10**400)}, {"t": 1768465800, "bv": 10**400, "v": 1.5}])
+def test_a_senml_record_of_numbers_beyond_all_measure_is_kept_aside(
+    user: Caller, device: dict[str, Any], numbers: dict[str, Any]
+) -> None:
+    pack = [{"n": "55", "v": 1, "bt": 10**400, **numbers}]
+
+    answer = send(user, device, data=json.dumps(pack), content_type="application/senml+json")
+
+    assert (answer.status_code, answer.json["quarantined"][0]["index"]) == (422, 0)
 
 
 def test_a_senml_record_without_time_was_measured_now(

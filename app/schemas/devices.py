@@ -7,6 +7,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from app.schemas.base import Request, time_field
 from app.wire import FILTERED
+from ingestor.payload import is_kept
 from ingestor.times import parse_time
 
 STATES = ["not_configured", "never_published", "has_published"]
@@ -33,14 +34,19 @@ class TagNames(fields.Field[list[str]]):
         return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
+def _kept(value: Any) -> None:
+    if not is_kept(value):
+        raise ValidationError("holds a number that is none or beyond 1.8e308, or more than 64 levels")
+
+
 class PostprocessingChanges(Request):
     """Pointers that the external postprocessing worker reads and writes."""
 
     blueprint_url = _text(1000)
     hardware_url = _text(1000, "an address, or an id such as SCAS210028", "SCAS210028")
     latest_postprocessing = _text(40, "a time", "2026-01-15T08:30:00Z")
-    meta = fields.Raw(allow_none=True)
-    forwarding_params = fields.Raw(allow_none=True)
+    meta = fields.Raw(allow_none=True, validate=_kept)
+    forwarding_params = fields.Raw(allow_none=True, validate=_kept)
 
     @post_load
     def _read_time(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
