@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg
 
+from app.device_changes import restore_device
 from app.passwords import hash_password, weakness
 from ingestor.intake import hash_token
 from sql import DictConnection, Row, queries
@@ -28,22 +29,27 @@ def create_account(conn: DictConnection, *, password: str, **fields: Any) -> int
     return user_id
 
 
-def change_account(conn: DictConnection, user: Row, fields: dict[str, Any], session_id: object = None) -> None:
+def change_account(conn: DictConnection, user: Row, fields: dict[str, Any], session_id: object = None) -> bool:
     """Change the fields given, those of UserChanges. Raises FieldError, and then nothing has changed.
+
+    False: the account has been closed meanwhile.
 
     A new password ends the user's sessions, but for the one that changes it: whoever else had the old one is out.
     """
     password = fields.pop("password", None)
-    keys = ("username", "email", "role", "city", "country_code", "url")
-    described = {key: fields.get(key, user[key]) for key in keys}
-    password_hash = _hash(password, described) if password is not None else None
+    password_hash = _hash(password, {**user, **fields}) if password is not None else None
     with conn.transaction():
+        before = queries.user_to_change(conn, id=user["id"])
+        if before is None:
+            return False
+        keys = ("username", "email", "role", "city", "country_code", "url")
         try:
-            queries.update_user(conn, id=user["id"], **described)
+            queries.update_user(conn, id=user["id"], **{key: fields.get(key, before[key]) for key in keys})
         except psycopg.errors.UniqueViolation as error:
             raise _taken(error) from None
         if password_hash is not None:
             _set_password(conn, user["id"], password_hash, session_id)
+    return True
 
 
 def use_password_reset(conn: DictConnection, token: str, password: str) -> Row | None:
@@ -79,7 +85,7 @@ def restore_account(conn: DictConnection, user_id: int) -> None:
     with conn.transaction():
         queries.hold_devices_of_user(conn, user_id=user_id)  # from a purge that begins meanwhile
         for device in queries.devices_archived_with_owner(conn, user_id=user_id):
-            queries.restore_device(conn, id=device["id"])
+            restore_device(conn, device["id"])
         queries.restore_user(conn, id=user_id)
 
 

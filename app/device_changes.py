@@ -78,6 +78,15 @@ def change_device(conn: DictConnection, device_id: int, fields: Mapping[str, Any
         _set_token(conn, device_id, fields["device_token"])
 
 
+def restore_device(conn: DictConnection, device_id: int) -> None:
+    """Take a device out of the trash; call it in a transaction that holds it."""
+    try:
+        with conn.transaction():
+            queries.restore_device(conn, id=device_id)
+    except psycopg.errors.UniqueViolation:  # another device has got its MAC address at this moment: it is seen by now
+        queries.restore_device(conn, id=device_id)
+
+
 def _placed(before: Row, columns: Mapping[str, Any], fields: Mapping[str, Any]) -> Row:
     """Return the columns that say where a device is.
 

@@ -14,7 +14,7 @@ LONGEST_CONFIG = 8192  # bytes of JSON: devices are small
 
 
 def add_config(conn: DictConnection, device_id: int, asked: Mapping[str, Any], author_id: int | None) -> int:
-    """Make the next version for a device that device_to_change holds, and return its number.
+    """Make the next version for a device that the transaction holds, and return its number.
 
     `asked` as ConfigRequest loads it. Refuses with 422 what the device's kit does not allow.
     """

@@ -15,6 +15,7 @@ SLUGS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     413: "content_too_large",
     415: "unsupported_media_type",
     422: "unprocessable_entity",

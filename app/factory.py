@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import psycopg
 from flask import Flask, Response, request
 from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -71,6 +72,13 @@ from sql import AWAY, open_pool
 from sql.replicas import Replicas
 
 log = logging.getLogger(__name__)
+
+_UNDONE = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+)
+_OVERTAKEN = (psycopg.errors.ForeignKeyViolation, psycopg.errors.UniqueViolation)
 
 _V0 = (
     accounts,
@@ -158,8 +166,9 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["queue"] = open_queue(config.redis_url)
     app.extensions["bell"] = Bell(config.redis_url)
     app.extensions["streams"] = Hub(pool, config.redis_url)
-    for error in (PoolTimeout, *AWAY):
-        app.register_error_handler(error, _database_away)
+    for errors, handler in (((PoolTimeout, *AWAY), _database_away), (_UNDONE, _undone), (_OVERTAKEN, _overtaken)):
+        for error in errors:
+            app.register_error_handler(error, handler)
     app.register_error_handler(Exception, _unexpected)
     compression.init_app(app)
     headers.init_app(app)
@@ -216,6 +225,18 @@ def _database_away(error: Exception) -> Response:
     answer = envelope(503, "the database does not answer; try again in a few seconds")
     answer.headers["Retry-After"] = "5"
     return answer
+
+
+def _undone(error: Exception) -> Response:
+    log.warning("undone", extra={"error": str(error).strip()})
+    answer = envelope(503, "other writes were in the way and nothing has changed; try again")
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
+def _overtaken(error: Exception) -> Response:
+    log.exception("overtaken", exc_info=error)
+    return envelope(409, "another request has just made or deleted something that this one needs; nothing has changed")
 
 
 def _unexpected(error: Exception) -> Response:

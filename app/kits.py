@@ -21,6 +21,10 @@ def set_components(
     is to be computed anew: call begin_redos after the commit. Answers 422 with a reason by field where a sensor or
     measurement is unknown, two components clash, or an equation is none.
     """
+    if any(component.get("equation") is not None for component in components):
+        queries.hold_writers(
+            conn
+        )  # before a new sensor moves the ingest version, which who archives a device waits for
     errors: dict[str, list[str]] = {}
     named = _Named(conn, components)
     sensors: list[tuple[int, str | None]] = []  # (id, default key)

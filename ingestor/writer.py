@@ -78,6 +78,8 @@ class Writer:
                 rows, followers = calibrate(conn, rows, versions, held)
                 hlc = queries.next_hlc(conn) if self._known.has_sites else None
                 changed = self._store(conn, rows, hlc)
+                if batch.hardware_infos or len(followers):  # more than one statement writes to devices
+                    queries.hold_devices(conn, device_ids=[*np.unique(rows.device_ids).tolist(), *batch.hardware_infos])
                 if changed.any():
                     _settle(conn, rows.take(changed), held["horizon"], hlc)
                 if len(followers) and (changed_followers := _upsert(conn, followers, hlc)).any():

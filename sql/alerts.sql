@@ -259,6 +259,9 @@ WITH told AS (
     JOIN devices AS d ON d.id = a.device_id AND d.owner_id = g.owner_id
     WHERE g.id = :digest_id
     GROUP BY a.device_id
+),
+held AS (
+    SELECT d.id, t.kinds FROM devices AS d JOIN told AS t ON t.device_id = d.id ORDER BY d.id FOR NO KEY UPDATE OF d
 )
 UPDATE devices AS d
 SET
@@ -267,8 +270,8 @@ SET
     notify_faulty_sensors = notify_faulty_sensors AND NOT t.kinds && '{out_of_range,stuck}',
     notify_errors = notify_errors AND NOT 'device_error' = ANY(t.kinds),
     updated_at = now()
-FROM told AS t
-WHERE d.id = t.device_id;
+FROM held AS t
+WHERE d.id = t.id;
 
 -- name: delete_old_alerts()!
 -- Forget alerts that ended 90 days ago, and what was told of them.

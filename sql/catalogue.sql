@@ -74,6 +74,10 @@ VALUES (
 )
 RETURNING id;
 
+-- name: hold_sensor(id)^
+-- Keep a sensor from others until the transaction ends.
+SELECT id FROM sensors WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: update_sensor(id, parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, minimum, maximum, stuck_after)!
 -- Say all of a sensor anew.
 UPDATE sensors
@@ -125,6 +129,10 @@ SELECT m.id, m.uuid, m.name, m.description, m.unit, m.definition, m.created_at, 
 FROM unnest(:ids::integer[]) WITH ORDINALITY AS asked (id, position)
 JOIN measurements AS m USING (id)
 ORDER BY asked.position;
+
+-- name: hold_measurement(id)^
+-- Keep a measurement from others until the transaction ends.
+SELECT id FROM measurements WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: update_measurement(id, name, description, unit, definition)!
 -- Say all of a measurement anew; a unique violation names measurements_name_key.

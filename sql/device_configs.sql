@@ -25,7 +25,7 @@ LEFT JOIN kits AS k ON k.id = d.kit_id
 WHERE d.id = :device_id;
 
 -- name: insert_device_config(device_id, config, author_id)$
--- Make the next version and return its number; hold the device with device_to_change before.
+-- Make the next version and return its number; hold the device before.
 INSERT INTO device_configs (device_id, version, config, author_id)
 SELECT :device_id, coalesce(max(version), 0) + 1, :config, :author_id
 FROM device_configs

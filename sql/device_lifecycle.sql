@@ -112,6 +112,10 @@ RETURNING expires_at;
 -- Take an offer back.
 DELETE FROM device_transfers WHERE device_id = :device_id;
 
+-- name: hold_offered_device(hash)^
+-- Keep the device of an offer from others until the transaction ends; call it before take_transfer.
+SELECT d.id FROM devices AS d JOIN device_transfers AS t ON t.device_id = d.id WHERE t.hash = :hash FOR NO KEY UPDATE OF d;
+
 -- name: take_transfer(hash)$
 -- Use up the token of an offer that stands, and return its device.
 DELETE FROM device_transfers AS t

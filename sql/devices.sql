@@ -41,8 +41,8 @@ SET
 WHERE id = :id;
 
 -- name: tags_by_names(names)
--- Tags by their names, in any case.
-SELECT id, name FROM tags WHERE lower(name) = ANY(SELECT lower(n) FROM unnest(:names::text[]) AS n) ORDER BY id;
+-- Tags by their names, in any case; none of them goes before the transaction ends.
+SELECT id, name FROM tags WHERE lower(name) = ANY(SELECT lower(n) FROM unnest(:names::text[]) AS n) ORDER BY id FOR KEY SHARE;
 
 -- name: set_tags_of_device(device_id, tag_ids)!
 -- Give a device these tags and no others.

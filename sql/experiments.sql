@@ -31,6 +31,10 @@ FROM unnest(:ids::integer[]) WITH ORDINALITY AS asked (id, position)
 JOIN experiments AS e USING (id)
 ORDER BY asked.position;
 
+-- name: hold_experiment(id)^
+-- Keep an experiment from others until the transaction ends.
+SELECT id FROM experiments WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: insert_experiment(owner_id, name, description, is_test, starts_at, ends_at)$
 -- Make an experiment and return its id.
 INSERT INTO experiments (owner_id, name, description, is_test, starts_at, ends_at)
@@ -54,8 +58,13 @@ WHERE id = :id;
 DELETE FROM experiments WHERE id = :id;
 
 -- name: devices_to_experiment_with(ids)
--- What decides whether these devices may be in an experiment; archived ones are left out.
-SELECT id, owner_id, is_private FROM devices WHERE id = ANY(:ids::integer[]) AND archived_at IS NULL ORDER BY id;
+-- What decides whether these devices may be in an experiment; archived ones are left out. None of them is deleted before
+-- the transaction ends.
+SELECT id, owner_id, is_private
+FROM devices
+WHERE id = ANY(:ids::integer[]) AND archived_at IS NULL
+ORDER BY id
+FOR KEY SHARE;
 
 -- name: delete_devices_of_experiment(experiment_id)!
 -- Take all devices out of an experiment.

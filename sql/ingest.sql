@@ -146,6 +146,10 @@ FROM unnest(
 ) AS n (device_id, sensor_id, time, raw, value, previous_time, previous_value)
 WHERE c.device_id = n.device_id AND c.sensor_id = n.sensor_id AND (c.latest_time IS NULL OR c.latest_time <= n.time);
 
+-- name: hold_devices(device_ids)
+-- Keep devices from others until the transaction ends, in the order in which all others take devices.
+SELECT id FROM devices WHERE id = ANY(:device_ids::integer[]) ORDER BY id FOR NO KEY UPDATE;
+
 -- name: touch_devices(device_ids, first_times, times, lates)!
 -- Note a device's first and newest reading, and that its data has changed; `late` is 1 where some of that is below the horizon.
 WITH heard AS (
@@ -176,10 +180,14 @@ ON CONFLICT DO NOTHING;
 
 -- name: update_hardware_info(device_ids, infos)!
 -- Keep the last info message of each device.
-UPDATE devices AS d
-SET hardware_info = i.info
-FROM unnest(:device_ids::integer[], :infos::jsonb[]) AS i (device_id, info)
-WHERE d.id = i.device_id;
+WITH told AS (
+    SELECT d.id, i.info
+    FROM devices AS d
+    JOIN unnest(:device_ids::integer[], :infos::jsonb[]) AS i (device_id, info) ON i.device_id = d.id
+    ORDER BY d.id
+    FOR NO KEY UPDATE OF d
+)
+UPDATE devices AS d SET hardware_info = t.info FROM told AS t WHERE d.id = t.id;
 
 -- name: insert_inventory(reports)!
 -- Keep factory test reports; null stands for one that was no JSON object.

@@ -19,6 +19,10 @@ SELECT o.*, EXISTS (
 FROM orphan_devices AS o
 WHERE o.session_hash = :session_hash;
 
+-- name: hold_orphan(id)^
+-- Keep a device that is being set up from others until the transaction ends.
+SELECT id FROM orphan_devices WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: update_orphan(id, name, description, exposure, latitude, longitude, user_tags)!
 -- Describe a device anew that is being set up.
 UPDATE orphan_devices

@@ -10,6 +10,10 @@ RETURNING id;
 -- One account that is not archived.
 SELECT * FROM users WHERE id = :id AND archived_at IS NULL;
 
+-- name: user_to_change(id)^
+-- One account that is not archived, kept from others until the transaction ends.
+SELECT * FROM users WHERE id = :id AND archived_at IS NULL FOR NO KEY UPDATE;
+
 -- name: user_by_login(login)^
 -- The account of a username or an e-mail address, in any case; a username cannot hold an @ after its first letter.
 SELECT *

@@ -8,6 +8,10 @@ SELECT * FROM webhooks WHERE owner_id = :owner_id ORDER BY id DESC;
 -- One webhook.
 SELECT * FROM webhooks WHERE id = :id;
 
+-- name: webhook_to_change(id)^
+-- One webhook, kept from others until the transaction ends.
+SELECT * FROM webhooks WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: insert_webhook(owner_id, url, kinds, secret_hash, secret_sealed, most)^
 -- Make a webhook; nothing where its owner has the most there may be already.
 INSERT INTO webhooks (owner_id, url, kinds, secret_hash, secret_sealed)

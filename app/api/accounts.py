@@ -156,7 +156,8 @@ def _change(user: Row, fields: dict[str, Any]) -> Response:
         _require_person()
     with connection() as conn:
         try:
-            change_account(conn, user, fields, asker.session_id if asker else None)
+            if not change_account(conn, user, fields, asker.session_id if asker else None):
+                not_found("user", user["username"])
         except FieldError as error:
             invalid(422, **{error.field: error.reason})
         changed = show_own(conn, user["id"])

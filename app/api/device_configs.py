@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.devices import existing
+from app.api.devices import existing, hold_own
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection
@@ -44,7 +44,6 @@ def put(fields: dict[str, Any], device_id: int) -> Response:
     device that sleeps gets it when it wakes, and only the last one.
     """
     with connection() as conn, conn.transaction():
-        require_owner(existing(conn, device_id))
-        queries.device_to_change(conn, id=device_id)
+        hold_own(conn, device_id)
         add_config(conn, device_id, fields, signed_in_user()["id"])
         return answer(device_config_json(queries.device_configs_that_count(conn, device_id=device_id)))

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.devices import existing
+from app.api.devices import existing, hold_own
 from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
@@ -53,7 +53,7 @@ def resolve(fields: dict[str, Any], device_id: int) -> Response:
     """Say that errors are dealt with. One that comes again in the same hour is open again."""
     ids = set(fields["ids"])
     with connection() as conn, conn.transaction():
-        require_owner(existing(conn, device_id))
+        hold_own(conn, device_id)
         resolved = queries.resolve_device_errors(
             conn, device_id=device_id, ids=list(ids), user_id=signed_in_user()["id"]
         )

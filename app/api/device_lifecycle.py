@@ -7,10 +7,11 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.devices import existing
+from app.api.devices import hold_own
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection
+from app.device_changes import restore_device
 from app.device_records import read_devices
 from app.errors import not_found
 from app.jobs.purges import TRASH_DAYS
@@ -44,7 +45,7 @@ def restore(device_id: int) -> Response:
     """Take a device out of the trash; its tokens are good again, its MAC address too unless another device has it."""
     with connection() as conn, conn.transaction():
         require_owner(_in_trash(conn, device_id))
-        queries.restore_device(conn, id=device_id)
+        restore_device(conn, device_id)
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True))
 
@@ -88,7 +89,7 @@ def offer(fields: dict[str, Any], device_id: int) -> Response:
     """Offer a device to whoever is given the token in the answer; an earlier offer of it ends."""
     token = secrets.token_urlsafe(24)
     with connection() as conn, conn.transaction():
-        require_owner(existing(conn, device_id))
+        hold_own(conn, device_id)
         ends = queries.upsert_transfer(conn, device_id=device_id, hash=hash_token(token), **fields)
     return answer({"device_id": device_id, "transfer_token": token, "expires_at": ends}, 201)
 
@@ -100,7 +101,7 @@ def offer(fields: dict[str, Any], device_id: int) -> Response:
 def take_back(device_id: int) -> Response:
     """Take the offer of a device back: its token is worth nothing any more."""
     with connection() as conn, conn.transaction():
-        require_owner(existing(conn, device_id))
+        hold_own(conn, device_id)
         if not queries.delete_transfer(conn, device_id=device_id):
             not_found("offer of device", device_id)
     return answer({"message": "OK"})
@@ -115,6 +116,7 @@ def accept(fields: dict[str, str]) -> Response:
     """Become the owner of a device that was offered to you; its own tokens stay good until you revoke them."""
     user = signed_in_user()
     with connection() as conn, conn.transaction():
+        queries.hold_offered_device(conn, hash=hash_token(fields["transfer_token"]))
         device_id = queries.take_transfer(conn, hash=hash_token(fields["transfer_token"]))
         if device_id is None:
             not_found("offer with this", "transfer_token")

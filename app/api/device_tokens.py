@@ -45,6 +45,7 @@ def make(fields: dict[str, datetime | None], device_id: int) -> Response:
     """Make a token beside those that the device has; the answer is the only one that ever shows it."""
     token = new_token()
     with connection() as conn, conn.transaction():
+        queries.hold_device(conn, id=device_id)
         _check_owner(conn, device_id)
         if len(queries.tokens_of_device(conn, device_id=device_id)) >= _MOST_TOKENS:
             refuse(422, f"device {device_id} has {_MOST_TOKENS} tokens: revoke one with DELETE first")

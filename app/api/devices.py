@@ -107,7 +107,7 @@ def readable(device_id: int) -> DeviceRecord:
 def change(fields: dict[str, Any], device_id: int) -> Response:
     """Change the fields that are sent; the others stay."""
     with connection() as conn, conn.transaction():
-        require_owner(existing(conn, device_id))
+        hold_own(conn, device_id)
         change_device(conn, device_id, permitted(fields))
         (record,) = read_devices(conn, [device_id])
     return answer(device_json(record, own=True))
@@ -120,9 +120,15 @@ def change(fields: dict[str, Any], device_id: int) -> Response:
 def archive(device_id: int) -> Response:
     """Put a device in the trash: nobody sees it any more, and after 30 days it is deleted with its readings."""
     with connection() as conn, conn.transaction():
-        require_owner(existing(conn, device_id))
+        hold_own(conn, device_id)
         queries.archive_device(conn, id=device_id)
     return answer({"message": "OK"})
+
+
+def hold_own(conn: DictConnection, device_id: int) -> None:
+    """Keep a device, and whose it is, as it is until the transaction ends; 404 or 403 unless you may change it."""
+    queries.hold_device(conn, id=device_id)
+    require_owner(existing(conn, device_id))
 
 
 def existing(conn: DictConnection, device_id: int) -> Row:

@@ -91,6 +91,7 @@ def create(fields: dict[str, Any]) -> Response:
 def update(fields: dict[str, Any], experiment_id: int) -> Response:
     """Change what is sent of an experiment."""
     with connection() as conn, conn.transaction():
+        queries.hold_experiment(conn, id=experiment_id)
         found = find_experiment(conn, experiment_id)
         require_owner(found, "experiment")
         queries.update_experiment(conn, id=experiment_id, **_checked({**found, **fields}))

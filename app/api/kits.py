@@ -85,7 +85,7 @@ def update(fields: dict[str, Any], kit: str) -> Response:
     they were told.
     """
     with connection() as conn, conn.transaction():
-        found = find_kit(conn, kit)
+        found = queries.kit_to_change(conn, id=find_kit(conn, kit)["id"])
         require_owner(found, "kit")
         try:
             with conn.transaction():

@@ -61,7 +61,8 @@ def create(fields: dict[str, Any]) -> Response:
 @admins_only
 def update(fields: dict[str, Any], measurement_id: int) -> Response:
     """Change what is sent of a measurement."""
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
+        queries.hold_measurement(conn, id=measurement_id)
         found = _find(conn, measurement_id)
         columns = {column: found[column] for column in ("name", "description", "unit", "definition")}
         try:

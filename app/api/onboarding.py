@@ -101,7 +101,8 @@ def listen() -> Response:
 @blueprint.alt_response(422, description="a field is malformed")
 def change(fields: dict[str, Any]) -> Response:
     """Describe the device further; what is not sent stays."""
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
+        queries.hold_orphan(conn, id=_orphan(conn)["id"])
         orphan = _orphan(conn)
         queries.update_orphan(conn, id=orphan["id"], **{name: fields.get(name, orphan[name]) for name in _FIELDS})
         return answer(_orphan_json(_orphan(conn)))

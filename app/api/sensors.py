@@ -86,6 +86,7 @@ def create(fields: dict[str, Any]) -> Response:
 def update(fields: dict[str, Any], sensor_id: int) -> Response:
     """Change what is sent of a sensor."""
     with connection() as conn, conn.transaction():
+        queries.hold_sensor(conn, id=sensor_id)
         columns = {column: _find(conn, sensor_id)[column] for column in SENSOR_COLUMNS}
         parent_id = fields.get("parent_id")
         if parent_id is not None and queries.sensor_is_within(conn, id=parent_id, ancestor_id=sensor_id):

@@ -82,8 +82,8 @@ def show(webhook_id: int) -> Response:
 @signed_in
 def change(fields: dict[str, Any], webhook_id: int) -> Response:
     """Change a webhook, or switch it off and on."""
-    row = _json(_own(webhook_id))
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
+        row = _json(_owned(queries.webhook_to_change(conn, id=webhook_id), webhook_id))
         changes = {name: fields.get(name, row[name]) for name in ("url", "kinds", "enabled")}
         return answer(_json(queries.update_webhook(conn, id=webhook_id, **changes)))
 
@@ -117,9 +117,9 @@ def rotate(webhook_id: int) -> Response:
 @signed_in
 def test(webhook_id: int) -> Response:
     """Send a webhook something that is no alert; its list of deliveries shows what became of it."""
-    if not _json(_own(webhook_id))["enabled"]:
-        invalid(422, enabled="this webhook is switched off: switch it on first")
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
+        if not _json(_owned(queries.webhook_to_change(conn, id=webhook_id), webhook_id))["enabled"]:
+            invalid(422, enabled="this webhook is switched off: switch it on first")
         delivery = queries.insert_test_delivery(conn, webhook_id=webhook_id)
     try:
         enqueue("webhooks.deliver")
@@ -144,7 +144,10 @@ def deliveries(query: dict[str, Any], webhook_id: int) -> Response:
 
 def _own(webhook_id: int) -> Row:
     with connection() as conn:
-        row: Row | None = queries.webhook_by_id(conn, id=webhook_id)
+        return _owned(queries.webhook_by_id(conn, id=webhook_id), webhook_id)
+
+
+def _owned(row: Row | None, webhook_id: int) -> Row:
     if row is None or not owns(row):
         not_found("webhook", webhook_id)
     return row
