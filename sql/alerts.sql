@@ -238,10 +238,9 @@ ORDER BY g.id;
 
 -- name: digest_items(id)
 -- What a digest tells, the newest last.
-SELECT a.id, a.kind, a.subject, a.about, n.phase, n.created_at, d.id AS device_id, d.name AS device_name
+SELECT a.id, a.kind, a.subject, a.about, n.phase, n.created_at, a.device_id, n.device_name
 FROM notifications AS n
 JOIN alerts AS a ON a.id = n.alert_id
-JOIN devices AS d ON d.id = a.device_id
 WHERE n.digest_id = :id
 ORDER BY n.id;
 

@@ -128,14 +128,13 @@ SELECT
     a.about,
     a.began_at,
     a.ended_at,
-    v.id AS device_id,
-    v.name AS device_name
+    a.device_id,
+    n.device_name
 FROM claimed AS c
 CROSS JOIN held AS h
 JOIN users AS u ON u.id = h.owner_id
 LEFT JOIN notifications AS n ON n.id = c.notification_id
-LEFT JOIN alerts AS a ON a.id = n.alert_id
-LEFT JOIN devices AS v ON v.id = a.device_id;
+LEFT JOIN alerts AS a ON a.id = n.alert_id;
 
 -- name: note_delivered(id, webhook_id, status)!
 -- It was taken.

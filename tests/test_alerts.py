@@ -325,6 +325,22 @@ def test_a_switch_does_not_reach_a_device_that_has_another_owner_now(
     assert notify(heir, device_id)["stopped_publishing"]
 
 
+def test_a_mail_after_a_transfer_has_the_name_of_before(
+    user: Caller, new_user: Callable[..., Caller], conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    device_id, heir, now = watched(user, name="Roof"), new_user(), NOON + timedelta(hours=2)
+    publish(conn, device_id, NOON)
+    hear(conn, now)
+    check_silence(conn, now)
+    conn.execute("UPDATE devices SET owner_id = %s, name = 'Secret' WHERE id = %s", [heir.user["id"], device_id])
+
+    tell(now)
+    work()
+
+    (subject,) = mails_to(mailbox, user)
+    assert subject.startswith("Roof has published nothing")
+
+
 @pytest.fixture
 def thermometer(admin: Caller) -> int:
     """A sensor that gives -40 to 125, and never the same for six hours."""

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -246,6 +247,67 @@ def test_a_webhook_that_is_switched_off_while_it_fails_stays_off(
 
     shown = user.get(f"/v0/webhooks/{webhook['id']}").json
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "its owner has switched it off")
+
+
+@pytest.mark.usefixtures("loopback_is_public", "work")
+def test_a_value_beyond_all_measure_is_told_as_any_other(
+    user: Caller, conn: DictConnection, receiver: Receiver
+) -> None:
+    make(user, receiver)
+    conn.execute(
+        """
+        WITH begun AS (
+            INSERT INTO alerts (device_id, kind, subject, about, began_at)
+            VALUES (%s, 'low_battery', 'b', jsonb_build_object('value', -1e300::double precision), now())
+            RETURNING *
+        )
+        SELECT tell_of_alert(begun::alerts) FROM begun
+        """,
+        [watched(user, name="Roof")],
+    )
+
+    assert jobs.deliver() == {"delivered": 1, "failed": 0}
+
+    (request,) = receiver.requests
+    assert request.json["data"]["details"] == {"value": -1e300}
+
+
+@pytest.mark.usefixtures("hearing", "loopback_is_public", "work")
+def test_what_is_sent_again_after_a_transfer_has_the_name_of_before(
+    user: Caller, new_user: Callable[..., Caller], conn: DictConnection, receiver: Receiver
+) -> None:
+    make(user, receiver)
+    device_id = watched(user, name="Roof")
+    publish(conn, device_id, NOON)
+    hear(conn, NOON + timedelta(hours=2))
+    check_silence(conn, NOON + timedelta(hours=2))
+    receiver.status = 503
+    jobs.deliver()
+    heir = new_user()
+    conn.execute("UPDATE devices SET owner_id = %s, name = 'Secret' WHERE id = %s", [heir.user["id"], device_id])
+    let_time_pass(conn)
+
+    jobs.deliver()
+
+    assert [request.json["data"]["device"] for request in receiver.requests] == [{"id": device_id, "name": "Roof"}] * 2
+    assert all("Secret" not in request.json["data"]["message"] for request in receiver.requests)
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+def test_an_answer_that_is_no_http_counts_as_a_failure(user: Caller, work: Work, receiver: Receiver) -> None:
+    def answer(babbler: socket.socket) -> None:
+        caller, _ = babbler.accept()
+        with caller:
+            caller.recv(65536)
+            caller.sendall(b"\0" * 1000 + b"\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as babbler:
+        Thread(target=answer, args=[babbler], daemon=True).start()
+        webhook = make(user, receiver, url=f"http://localhost:{babbler.getsockname()[1]}/")
+
+        assert try_out(user, webhook, work)["state"] == "pending"
+
+    assert user.get(f"/v0/webhooks/{webhook['id']}").json["failures"] == 1
 
 
 @pytest.mark.usefixtures("loopback_is_public")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 DEADLINE_S = 15.0  # from the connection's start to the answer's head
 _TIMEOUT_S = 5.0  # without a byte
+_LONGEST_ERROR = 500  # characters
 _UNICAST = IPv6Network("2000::/3")
 _6TO4 = IPv6Network("2002::/16")  # holds an IPv4 address, which may be anybody's
 
@@ -47,7 +48,8 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
     except socket.gaierror:
         raise SendError(f"there is no address of {parts.hostname}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise SendError(str(error) or "it closed the connection without an answer") from None
+        said = str(error).replace("\0", "")[:_LONGEST_ERROR]  # it may quote what was answered
+        raise SendError(said or "it closed the connection without an answer") from None
 
 
 class _PublicHTTP(HTTPConnection):
