@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from environs import FileAwareEnv
 from marshmallow.validate import Range
 
+from ingestor.settings import database_address, redis_address
+
 _SHORTEST_SECRET = 32
 _NOT_NEGATIVE = Range(min=0)
 _PUBLIC_URL = "http://127.0.0.1:5000"  # where people reach the platform, for links in mails
@@ -14,7 +16,7 @@ _MAIL_FROM = "Almanac <almanac@localhost>"
 _STORAGE_URL = (Path("var") / "storage").absolute().as_uri()
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """A variable is missing or wrong; the message names it and says what would be right."""
 
 
@@ -42,7 +44,17 @@ class Config:
 
     @classmethod
     def from_env(cls) -> "Config":
-        """Read the variables that README.md lists; NAME_FILE names a file that holds the value of NAME."""
+        """Read the variables that README.md lists; NAME_FILE names a file that holds the value of NAME.
+
+        Raises ConfigError.
+        """
+        try:
+            return cls._read()
+        except ValueError as error:  # environs' EnvError is one
+            raise ConfigError(str(error)) from None
+
+    @classmethod
+    def _read(cls) -> "Config":
         env = FileAwareEnv(strip_whitespace=True)
         secret_key = env.str("SECRET_KEY")
         if len(secret_key) < _SHORTEST_SECRET:
@@ -51,11 +63,11 @@ class Config:
                 "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes a good one"
             )
         return cls(
-            database_url=env.str("DATABASE_URL"),
-            redis_url=env.str("REDIS_URL"),
+            database_url=database_address("DATABASE_URL", env.str("DATABASE_URL")),
+            redis_url=redis_address(env.str("REDIS_URL")),
             secret_key=secret_key,
-            pool_size=env.int("DATABASE_POOL_SIZE", 10),
-            database_read_url=env.str("DATABASE_READ_URL", ""),
+            pool_size=env.int("DATABASE_POOL_SIZE", 10, validate=Range(min=1)),
+            database_read_url=database_address("DATABASE_READ_URL", env.str("DATABASE_READ_URL", "")),
             public_url=env.str("PUBLIC_URL", _PUBLIC_URL).rstrip("/"),
             mail_url=_mail_url(env.str("MAIL_URL", "")),
             mail_from=env.str("MAIL_FROM", _MAIL_FROM),
@@ -63,7 +75,7 @@ class Config:
             rate_limit_token=env.int("RATE_LIMIT_TOKEN", 1000, validate=_NOT_NEGATIVE),
             rate_limit_sign_in=env.int("RATE_LIMIT_SIGN_IN", 20, validate=_NOT_NEGATIVE),
             trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=_NOT_NEGATIVE),
-            storage_url=env.str("STORAGE_URL", _STORAGE_URL),
+            storage_url=_storage_url(env.str("STORAGE_URL", _STORAGE_URL)),
             data_licence=env.str("DATA_LICENCE", "") or None,
             tile_url=env.str("TILE_URL", ""),
             tile_attribution=env.str("TILE_ATTRIBUTION", ""),
@@ -74,4 +86,10 @@ class Config:
 def _mail_url(text: str) -> str:
     if text and urlsplit(text).scheme not in ("smtp", "smtps"):
         raise ConfigError("MAIL_URL must look like smtp://user:password@host:587 or smtps://user:password@host:465")
+    return text
+
+
+def _storage_url(text: str) -> str:
+    if not urlsplit(text).scheme:
+        raise ConfigError("STORAGE_URL must look like file:///srv/almanac or s3://bucket/folder")
     return text

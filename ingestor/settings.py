@@ -1,8 +1,11 @@
 """What the ingestor reads from its environment."""
 
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
+import psycopg
 from environs import FileAwareEnv
+from psycopg.conninfo import conninfo_to_dict
 
 from ingestor.subscriber import DEFAULT_GROUP
 
@@ -23,12 +26,12 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> "Settings":
-        """Read the variables that README.md lists; environs' EnvError names the one that is missing or malformed."""
+        """Read the variables that README.md lists. Raises ValueError, which names what is missing or malformed."""
         env = FileAwareEnv(strip_whitespace=True)
         return cls(
-            database_url=env.str("DATABASE_URL"),
+            database_url=database_address("DATABASE_URL", env.str("DATABASE_URL")),
             mqtt_url=env.str("MQTT_URL"),
-            redis_url=env.str("REDIS_URL", ""),
+            redis_url=redis_address(env.str("REDIS_URL", "")),
             # The broker keeps undelivered messages under this name: it must come back, and no two may share it. A
             # device's name at the broker is its token, which has no dot, so none can take the queue away.
             client_id=env.str("MQTT_CLIENT_ID", "almanac.ingestor.1"),
@@ -51,3 +54,19 @@ class Settings:
         port = self.metrics_port + number - 1 if self.metrics_port else 0
         group = self.group or DEFAULT_GROUP
         return replace(self, client_id=f"{self.client_id}-{number}", group=group, metrics_port=port)
+
+
+def database_address(name: str, text: str) -> str:
+    """Return the address that a variable holds. Raises ValueError, without the password that may be in it."""
+    try:
+        conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        raise ValueError(f"{name} must look like postgresql://user:password@host:5432/database") from None
+    return text
+
+
+def redis_address(text: str) -> str:
+    """Return REDIS_URL, which may be empty. Raises ValueError, without the password that may be in it."""
+    if text and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("REDIS_URL must look like redis://:password@host:6379/0, rediss://… or unix://…")
+    return text

@@ -1,11 +1,13 @@
 """Every refusal has the same shape and says what to do; nothing that a client sends is an error of ours."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from caller import PASSWORD, Caller
-from environs import EnvError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,11 @@ from scripts.services import free_port
 from sql import DictConnection
 
 DEVICE_FIELDS = ("name", "description", "kit_id", "latitude", "elevation", "exposure", "device_token", "is_private")
+_GOOD = {
+    "DATABASE_URL": "postgresql://almanac@127.0.0.1/almanac",
+    "REDIS_URL": "redis://127.0.0.1/0",
+    "SECRET_KEY": "s" * 32,
+}
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
@@ -141,14 +148,45 @@ def test_a_database_that_is_away_is_said_to_be_so(redis_url: str) -> None:
         ("DATABASE_URL", "", "DATABASE_URL"),
         ("RATE_LIMIT_TOKEN", "-1", "RATE_LIMIT_TOKEN"),
         ("TRUSTED_PROXIES", "yes", "TRUSTED_PROXIES"),
+        ("DATABASE_URL", "nowhere", "DATABASE_URL must look like postgresql://"),
+        ("DATABASE_READ_URL", "mysql://user:secret@host/db", "DATABASE_READ_URL must look like postgresql://"),
+        ("DATABASE_POOL_SIZE", "0", "DATABASE_POOL_SIZE"),
+        ("REDIS_URL", "localhost:6379", "REDIS_URL must look like redis://"),
+        ("STORAGE_URL", "/srv/almanac", "STORAGE_URL must look like file:///"),
+        ("TILE_URL_FILE", "/nowhere", "TILE_URL_FILE must be a readable file"),
     ],
 )
 def test_a_missing_or_wrong_variable_is_named_at_the_start(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
-    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY"):
-        monkeypatch.setenv(name, "s" * 32)
+    for name, good in _GOOD.items():
+        monkeypatch.setenv(name, good)
     monkeypatch.setenv(variable, value) if value else monkeypatch.delenv(variable)
 
-    with pytest.raises((ConfigError, EnvError), match=said):
+    with pytest.raises(ConfigError, match=said):
         Config.from_env()
+
+
+@pytest.mark.parametrize("command", ["serve", "ingest", "schedule", "migrate"])
+def test_a_process_that_cannot_read_its_settings_says_so_in_a_sentence(command: str) -> None:
+    ended = run(command, DATABASE_URL="mysql://user:secret@host/db", MQTT_URL="mqtt://127.0.0.1")
+
+    assert ended.returncode == 1
+    assert "DATABASE_URL must look like" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+def test_a_worker_without_redis_says_so_in_a_sentence() -> None:
+    ended = run("worker", REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+
+    assert ended.returncode == 1
+    assert "Redis does not answer" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("almanac")
+    return subprocess.run(
+        [program, command], env={**_GOOD, **env}, capture_output=True, text=True, timeout=60, check=False
+    )

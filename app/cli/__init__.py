@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 import psycopg
+from environs import EnvError
 
 from app.cli.accounts import user
 from app.cli.broker import broker
@@ -12,12 +13,15 @@ from app.cli.demo import demo
 from app.cli.processes import forward, ingest, schedule, serve, worker
 from app.cli.sites import site
 from app.cli.upkeep import db
+from app.config import ConfigError
 
 
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (ConfigError, EnvError) as error:
+            raise click.ClickException(str(error)) from None
         except psycopg.OperationalError as error:
             if error.sqlstate:  # the server has spoken: that is for who looks after the code
                 raise

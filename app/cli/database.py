@@ -2,13 +2,15 @@
 
 import click
 import psycopg
-from environs import EnvError, FileAwareEnv
+from environs import FileAwareEnv
+
+from ingestor.settings import database_address
 
 
 def database_url() -> str:
     try:
-        return FileAwareEnv(strip_whitespace=True).str("DATABASE_URL")
-    except EnvError as error:
+        return database_address("DATABASE_URL", FileAwareEnv(strip_whitespace=True).str("DATABASE_URL"))
+    except ValueError as error:
         raise click.ClickException(str(error)) from None
 
 

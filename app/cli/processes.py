@@ -8,10 +8,10 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import click
-from environs import EnvError, FileAwareEnv
+from environs import FileAwareEnv
 
 from app import metrics
-from app.config import Config, ConfigError
+from app.config import Config
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 @click.option("--threads", default=8, show_default=True, help="Threads in each.")
 def serve(host: str, port: int, workers: int, threads: int) -> None:
     """Serve the API with gunicorn."""
-    try:
-        Config.from_env()  # say what is wrong here, not once a worker process
-    except (ConfigError, EnvError) as error:
-        raise click.ClickException(str(error)) from None
+    Config.from_env()  # say what is wrong here, not once a worker process
     options = {
         "--bind": f"{host}:{port}",
         "--workers": workers,
@@ -68,11 +65,15 @@ def schedule() -> None:
 @click.command()
 def worker() -> None:
     """Work on background jobs until SIGTERM."""
+    from redis import RedisError
     from rq import Worker
 
     config, queue = _for_jobs()
     metrics.serve(_needs(config, queue))
-    Worker([queue], connection=queue.connection, serializer=queue.serializer).work()
+    try:
+        Worker([queue], connection=queue.connection, serializer=queue.serializer).work()
+    except RedisError as error:
+        raise click.ClickException(f"Redis does not answer: {error}") from None
 
 
 @click.command()
@@ -90,7 +91,7 @@ def forward() -> None:
     try:
         mqtt_url = FileAwareEnv().str("MQTT_URL")
         forward(config, mqtt_url, stopping, following)
-    except (EnvError, ValueError) as error:
+    except ValueError as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -99,10 +100,7 @@ def _for_jobs() -> tuple[Config, "Queue"]:
     from ingestor.log import configure_logging
 
     configure_logging()
-    try:
-        config = Config.from_env()
-    except (ConfigError, EnvError) as error:
-        raise click.ClickException(str(error)) from None
+    config = Config.from_env()
     return config, open_queue(config.redis_url)
 
 
