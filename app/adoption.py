@@ -9,7 +9,7 @@ from ingestor.intake import Message, read_messages
 from ingestor.known import EARLIEST, Known
 from ingestor.payload import Flaw, Reason, parse_topic
 from ingestor.writer import Writer
-from sql import AWAY, DictConnection, queries
+from sql import AWAY, BEHIND, DictConnection, queries
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def _store(conn: DictConnection, messages: Sequence[Message], device_id: int, kn
     try:
         with conn.transaction():
             writer.write(conn, read_messages(conn, messages, known, datetime.now(UTC)))
-    except AWAY:
+    except (*AWAY, *BEHIND):
         raise
     except Exception as error:
         log.exception("refused", extra={"messages": len(messages), "device_id": device_id})

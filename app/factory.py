@@ -68,17 +68,10 @@ from app.oauth import routes as oauth_routes
 from app.oauth import server as oauth_server
 from app.openapi import INFO, Conventions
 from ingestor.bell import Bell
-from sql import AWAY, open_pool
+from sql import AWAY, BEHIND, open_pool
 from sql.replicas import Replicas
 
 log = logging.getLogger(__name__)
-
-_UNDONE = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.SerializationFailure,
-)
-_OVERTAKEN = (psycopg.errors.ForeignKeyViolation, psycopg.errors.UniqueViolation)
 
 _V0 = (
     accounts,
@@ -166,10 +159,9 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["queue"] = open_queue(config.redis_url)
     app.extensions["bell"] = Bell(config.redis_url)
     app.extensions["streams"] = Hub(pool, config.redis_url)
-    for errors, handler in (((PoolTimeout, *AWAY), _database_away), (_UNDONE, _undone), (_OVERTAKEN, _overtaken)):
+    for handler, errors in _HANDLERS.items():
         for error in errors:
             app.register_error_handler(error, handler)
-    app.register_error_handler(Exception, _unexpected)
     compression.init_app(app)
     headers.init_app(app)
     rate_limits.init_app(app, config, who=current_asker)
@@ -239,6 +231,26 @@ def _overtaken(error: Exception) -> Response:
     return envelope(409, "another request has just made or deleted something that this one needs; nothing has changed")
 
 
+def _behind(error: Exception) -> Response:
+    log.exception("the schema is not that of this release", exc_info=error)
+    answer = envelope(503, "the database's schema is not that of this release yet; try again in a few seconds")
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
 def _unexpected(error: Exception) -> Response:
     log.exception("unexpected error", exc_info=error)
     return envelope(500, "an error of ours; it has been logged")
+
+
+_HANDLERS: dict[Callable[[Exception], Response], tuple[type[Exception], ...]] = {
+    _database_away: (PoolTimeout, *AWAY),
+    _behind: BEHIND,
+    _undone: (
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.SerializationFailure,
+    ),
+    _overtaken: (psycopg.errors.ForeignKeyViolation, psycopg.errors.UniqueViolation),
+    _unexpected: (Exception,),
+}

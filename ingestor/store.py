@@ -18,11 +18,13 @@ from ingestor.known import EARLIEST, Known
 from ingestor.payload import Flaw, Reason, parse_topic
 from ingestor.receipts import receipt_message
 from ingestor.writer import Writer
-from sql import AWAY, DictConnection, connect, queries
+from sql import AWAY, BEHIND, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0  # between two tries to reach the database
+
+_UNUSABLE = (*AWAY, *BEHIND)  # now; a message is not to blame
 
 Receipts = list[tuple[str, bytes]]  # topic, payload
 
@@ -54,7 +56,7 @@ class Store:
                 return receipts
             except psycopg.errors.DeadlockDetected as error:  # the other one has what it waited for
                 log.warning("deadlock", extra={"error": str(error).strip()})
-            except AWAY as error:  # away, restarting, full, or a standby by now
+            except _UNUSABLE as error:  # away, restarting, full, a standby by now, or still to be migrated
                 hung = time.monotonic() - tried_at >= self._patience_s
                 self.away_since = self.away_since or time.monotonic()
                 log.warning("database away", extra={"error": str(error).strip(), "next_try_s": wait_s})
@@ -81,12 +83,12 @@ class Store:
         try:
             with _deadline(self._connected(), self._patience_s):
                 queries.note_receiver(self._connected(), name=name)
-        except AWAY:
+        except _UNUSABLE:
             self.close()
 
     def forget_receiver(self, name: str) -> None:
         """Say that nobody need wait for this ingestor any more."""
-        with suppress(*AWAY):
+        with suppress(*_UNUSABLE):
             queries.delete_receiver(self._connected(), name=name)
 
     def close(self) -> None:
@@ -106,7 +108,7 @@ class Store:
             with _deadline(conn, self._patience_s):
                 batch = read_messages(conn, messages, self._known, datetime.now(UTC))
                 written = self._writer.write(conn, batch)
-        except AWAY:
+        except _UNUSABLE:
             raise
         except Exception as error:
             # The database refuses something, or the fault is ours: either way the other messages must not wait.

@@ -22,7 +22,7 @@ from psycopg_pool import ConnectionPool
 
 from sql import arrays
 
-__all__ = ["AWAY", "DictConnection", "Pool", "Row", "connect", "conninfo", "open_pool", "queries"]
+__all__ = ["AWAY", "BEHIND", "DictConnection", "Pool", "Row", "connect", "conninfo", "open_pool", "queries"]
 
 DictConnection = Connection[DictRow]
 Pool = ConnectionPool[DictConnection]
@@ -30,6 +30,8 @@ Row = dict[str, Any]
 
 # What is raised where there is no server that takes writes: it is away, or has become a standby.
 AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
+# What is raised where the schema is not that of this release: `almanac migrate` has still to run.
+BEHIND = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable)
 
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.

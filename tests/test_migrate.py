@@ -3,11 +3,19 @@
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain
+from threading import Event
 
 import pytest
+from caller import Caller
+from click.testing import CliRunner
 from postgres_servers import PostgresServer, server_directory, start_server
+from waiting import wait_for
 
+from app.cli import almanac
+from ingestor.intake import Message, hash_token
+from ingestor.store import Store
 from sql import DictConnection, connect
 from sql.migrate import MigrationError, available, migrate
 
@@ -125,3 +133,51 @@ def test_two_processes_that_start_at_once_apply_each_file_once(
 
     assert sorted(chain.from_iterable(applied)) == sorted(set(ours) - set(available()))
     assert rows(conn, name) == list(range(2, 10))
+
+
+def test_messages_wait_while_the_schema_is_still_to_be_migrated(
+    user: Caller, conn: DictConnection, database_url: str
+) -> None:
+    device = user.register_device()
+    token = device["device_token"]
+    message = Message(f"device/sck/{token}/readings/raw", b"{t:2026-01-15T12:00:00Z,55:21}")
+    store = Store(database_url, Event(), patience_s=20)
+    with ThreadPoolExecutor(1) as threads:
+        with without(conn, "ingest_version"):
+            put = threads.submit(store.put, [message])
+            wait_for(lambda: store.away_since)
+        assert put.result() == []
+    store.close()
+
+    assert rows_of_quarantine(conn, token) == 0
+    assert user.get(f"/v0/devices/{device['id']}/readings/summary").json["components"]
+
+
+def test_an_api_that_is_ahead_of_its_schema_says_so(anybody: Caller, conn: DictConnection) -> None:
+    with without(conn, "tags"):
+        answer = anybody.get("/v0/tags")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "schema is not that of this release" in answer.json["message"]
+
+
+def test_a_command_that_is_ahead_of_its_schema_says_so(conn: DictConnection, database_url: str) -> None:
+    with without(conn, "ingest_version"):
+        ended = CliRunner().invoke(almanac, ["retention"], env={"DATABASE_URL": database_url})
+
+    assert ended.exit_code == 1
+    assert ended.output.endswith('(relation "ingest_version" does not exist): run `almanac migrate`\n')
+
+
+@contextmanager
+def without(conn: DictConnection, table: str) -> Iterator[None]:
+    """A schema that lacks a table."""
+    conn.execute(f"ALTER TABLE {table} RENAME TO {table}_of_later")
+    try:
+        yield
+    finally:
+        conn.execute(f"ALTER TABLE {table}_of_later RENAME TO {table}")
+
+
+def rows_of_quarantine(conn: DictConnection, token: str) -> int:
+    return conn.execute("SELECT FROM quarantine WHERE token_hash = %s", [hash_token(token)]).rowcount

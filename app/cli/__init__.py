@@ -14,6 +14,7 @@ from app.cli.processes import forward, ingest, schedule, serve, worker
 from app.cli.sites import site
 from app.cli.upkeep import db
 from app.config import ConfigError
+from sql import BEHIND
 
 
 class _Group(click.Group):
@@ -22,6 +23,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (ConfigError, EnvError) as error:
             raise click.ClickException(str(error)) from None
+        except BEHIND as error:
+            reason = error.diag.message_primary
+            raise click.ClickException(f"the schema is not this release's ({reason}): run `almanac migrate`") from None
         except psycopg.OperationalError as error:
             if error.sqlstate:  # the server has spoken: that is for who looks after the code
                 raise
