@@ -59,6 +59,23 @@ def tell(conn: DictConnection, device_id: int, since: datetime, applied: bool, *
     )
 
 
+def test_a_coverage_that_is_kept_is_asked_for_anew_once_the_device_is_told_otherwise(
+    user: Caller, conn: DictConnection
+) -> None:
+    device_id = user.register_device()["id"]
+    receive(conn, device_id, s55=[(NOON, 1.0)])
+    tell(conn, device_id, NOON - HOUR, applied=True, publish_interval=60)
+    path = f"/v0/devices/{device_id}/readings?sensor_id=55&rollup=1h&coverage=true&from=2026-01-15&to=2026-01-16"
+    first = user.get(path)
+    kept = {"If-None-Match": first.headers["ETag"]}
+    assert user.get(path, headers=kept).status_code == 304
+
+    tell(conn, device_id, NOON - HOUR, applied=True, publish_interval=600)
+
+    again = user.get(path, headers=kept)
+    assert (first.json["readings"][0][2:], again.json["readings"][0][2:]) == ([1, 60], [1, 6])
+
+
 def coverage(user: Caller, device_id: int) -> list[list[int]]:
     query = {"sensor_id": 55, "rollup": "1h", "coverage": "true", "all_intervals": "true", "function": "count"}
     between = {"from": NOON.isoformat(), "to": (NOON + 3.999 * HOUR).isoformat()}

@@ -52,7 +52,7 @@ def history(query: dict[str, Any], device_id: int) -> Response:
             not_found("device", device_id)
         require_readable(state)
         check(question)
-        etag = _etag(question, state)
+        etag = _etag(question, state, _told(conn, question, state))
         if request.if_none_match.contains_weak(etag):
             return _cacheable(Response(status=304), etag, state)
     body = history_of(pool, question, query, state)
@@ -155,15 +155,31 @@ def _components(query: dict[str, Any], state: Row) -> list[Component]:
     return [found.get(sensor_id) or Component(None, sensor_id, None) for sensor_id in ids]
 
 
-def _etag(question: Question, state: Row) -> str:
-    """Name the answer by the question and the version of the data it rests on.
+def _told(conn: DictConnection, question: Question, state: Row) -> object:
+    """Return what the components are told, on which coverage rests besides the data."""
+    if not question.coverage:
+        return None
+    intervals = {row["sensor_id"]: row["interval"] for row in state["components"] or ()}
+    return intervals, queries.paces_of_components(conn, device_id=question.device_id, sensor_ids=list(intervals))
+
+
+def _etag(question: Question, state: Row, told: object) -> str:
+    """Name the answer by the question, the version of the data it rests on, and what the components are told.
 
     A range that lies below the horizon as a whole changes only when something late is written.
     """
     closed = question.end_us <= to_us(state["horizon"])
     version = state["late_version"] if closed else state["data_version"]
     moving_end = question.end_us if _padded(question) or question.coverage else None
-    asked = (sorted(request.args.items(multi=True)), question.start_us, moving_end, closed, state["site"], version)
+    asked = (
+        sorted(request.args.items(multi=True)),
+        question.start_us,
+        moving_end,
+        closed,
+        state["site"],
+        version,
+        told,
+    )
     return blake2b(repr(asked).encode(), digest_size=12).hexdigest()
 
 
