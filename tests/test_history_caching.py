@@ -91,6 +91,43 @@ def test_an_open_window_is_new_with_each_reading(ask: Ask, device_id: int, conn:
     assert ask(first.headers["ETag"]).status_code == 200
 
 
+class InTwoDays(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"from": "2026-01-15"}, 304),
+        ({"from": "2026-01-15", "coverage": "true"}, 200),  # more readings are expected by then
+        ({"from": "2026-01-15", "all_intervals": "true"}, 200),  # there are more buckets by then
+        ({"from": "2026-01-15", "fill": "null"}, 200),
+        ({"relative": "9999d"}, 200),  # it begins later
+    ],
+)
+def test_an_open_window_is_new_with_time_where_the_answer_is(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, query: dict[str, Any], status: int
+) -> None:
+    etag = ask(rollup="1d", **query).headers["ETag"]
+    assert ask(etag, rollup="1d", **query).status_code == 304
+
+    monkeypatch.setattr("app.api.readings.datetime", InTwoDays)
+
+    assert ask(etag, rollup="1d", **query).status_code == status
+
+
+def test_a_summary_is_new_with_each_reading(anybody: Caller, device_id: int, conn: DictConnection) -> None:
+    address = f"/v0/devices/{device_id}/readings/summary"
+    etag = {"If-None-Match": anybody.get(address).headers["ETag"]}
+    assert anybody.get(address, headers=etag).status_code == 304
+
+    receive(conn, device_id, s55=[(datetime.now(UTC), 5.0)])
+
+    assert anybody.get(address, headers=etag).json["count"] == 2
+
+
 def test_a_reading_sent_again_changes_nothing(ask: Ask, device_id: int, conn: DictConnection) -> None:
     etag = ask(**DAY).headers["ETag"]
 

@@ -121,6 +121,25 @@ def test_what_a_kit_sent_before_it_was_registered_is_its_owners(user: Caller, co
     assert user.history(device["id"], 55, **DAY) == [["2026-01-15T08:30:00Z", 21.4]]
 
 
+def test_an_item_without_a_value_stays(user: Caller, conn: DictConnection) -> None:
+    queries.insert_quarantine(
+        conn,
+        device_ids=[None],
+        token_hashes=[hash_token("empty-kit-0123456789")],
+        topics=["device/sck/+/readings"],
+        payloads=[b'{"data":[]}'],
+        reasons=["unknown_token"],
+        details=["no device has this token, or it has expired"],
+    )
+    user.register_device(device_token="empty-kit-0123456789")
+    (item,) = inbox(user)
+
+    released = user.post("/v0/quarantine/release", {"ids": [item["id"]]}).json
+
+    assert released["kept"] == [{"id": item["id"], "reason": "unreadable", "detail": "there is no value in it"}]
+    assert [item["id"] for item in inbox(user)] == [item["id"]]
+
+
 def test_an_item_is_dropped_for_good(user: Caller, device: dict[str, Any]) -> None:
     send(user, device, ("2026-01-15T08:30:00Z", 9998, 1))
     (item,) = inbox(user)

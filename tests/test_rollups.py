@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import history_reference as reference
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.history.fill import MOST_BUCKETS, Fill, TooManyBucketsError, grid, on_grid
@@ -76,6 +76,9 @@ def test_a_time_lies_in_the_bucket_that_the_calendar_says(
 
 
 @given(st.one_of(calendar_rollups, even_rollups), times_us, st.integers(1, 60))
+@example(
+    Rollup(Duration(1, "d"), ZoneInfo("Europe/London")), to_us(datetime(2026, 3, 1, tzinfo=UTC)), 60
+)  # from winter on
 def test_the_source_is_the_coarsest_whose_buckets_straddle_no_edge(rollup: Rollup, start_us: int, days: int) -> None:
     edges = rollup.edges(start_us, start_us + days * DAY_US)
     source = coarsest_source(rollup, None if rollup.step_us else edges)

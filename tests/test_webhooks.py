@@ -1,6 +1,7 @@
 """Webhooks: alerts as signed requests to a real HTTP server, and to none of our own network."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from threading import Thread
@@ -147,6 +148,7 @@ def test_a_test_arrives_and_a_changed_body_or_secret_does_not_fit_its_signature(
     (request,) = receiver.requests
     assert request.json["type"] == "test"
     assert request.is_signed_with(webhook["secret"])
+    assert abs(time.time() - int(request.headers["webhook-timestamp"])) < 300  # receivers take no older ones
     assert not request._replace(body=request.body + b" ").is_signed_with(webhook["secret"])
     assert not request.is_signed_with("whsec_" + "A" * 44)
 
@@ -291,6 +293,23 @@ def test_what_is_sent_again_after_a_transfer_has_the_name_of_before(
 
     assert [request.json["data"]["device"] for request in receiver.requests] == [{"id": device_id, "name": "Roof"}] * 2
     assert all("Secret" not in request.json["data"]["message"] for request in receiver.requests)
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+@pytest.mark.parametrize(("tried", "state"), [(6, "pending"), (7, "failed")])
+def test_what_was_tried_for_two_days_is_given_up_though_the_webhook_takes_other_things(
+    user: Caller, work: Work, conn: DictConnection, receiver: Receiver, tried: int, state: str
+) -> None:
+    webhook = make(user, receiver)
+    receiver.status = 503
+    user.post(f"/v0/webhooks/{webhook['id']}/test")
+    conn.execute("UPDATE webhook_deliveries SET attempts = %s WHERE webhook_id = %s", [tried, webhook["id"]])
+
+    work()
+
+    (delivery,) = user.get(f"/v0/webhooks/{webhook['id']}/deliveries").json
+    assert (delivery["state"], delivery["attempts"]) == (state, tried + 1)
+    assert user.get(f"/v0/webhooks/{webhook['id']}").json["enabled"]
 
 
 @pytest.mark.usefixtures("loopback_is_public")
