@@ -125,6 +125,36 @@ def test_what_one_site_takes_all_have(sites: list[Site]) -> None:
     assert one.conn.execute("SELECT count(*) AS n FROM datapoints").fetchone() == {"n": 3}
 
 
+def test_a_late_reading_marks_its_day_at_every_site(sites: list[Site]) -> None:
+    one, two, _ = sites
+    device_id = new_device(one, owner_of(one))
+    [horizon] = column(two, "SELECT horizon FROM rollup_horizon")
+    two.conn.execute("UPDATE rollup_horizon SET horizon = %s", [START + timedelta(days=1)])
+    send(one, device_id, {(55, 1): 1.0})
+    settle(sites)
+    two.conn.execute("UPDATE rollup_horizon SET horizon = %s", [horizon])
+
+    assert column(two, "SELECT day FROM rollup_dirty WHERE device_id = %s", device_id) == [START.date()]
+
+
+def test_an_ingestor_forgets_a_token_that_another_site_revokes(sites: list[Site]) -> None:
+    one, two, _ = sites
+    token, known = "revoked elsewhere", Known()
+
+    def device_at_two() -> int | None:
+        known.refresh(two.conn)
+        return known.devices_of(two.conn, {token}, datetime.now(UTC)).get(token)
+
+    device_id = new_device(one, owner_of(one))
+    queries.insert_device_token(one.conn, device_id=device_id, hash=hash_token(token), sealed=None, expires_at=None)
+    settle(sites)
+    assert device_at_two() == device_id
+
+    one.conn.execute("UPDATE device_tokens SET revoked_at = now() WHERE device_id = %s", [device_id])
+    settle(sites)
+    assert device_at_two() is None
+
+
 def test_a_change_made_after_seeing_another_wins_whatever_the_clocks_say(sites: list[Site]) -> None:
     one, two, _ = sites
     device_id = new_device(one, owner_of(one))
