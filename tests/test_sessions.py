@@ -248,3 +248,11 @@ def test_a_token_in_an_address_is_taken_for_sending_readings_only(user: Caller, 
 
     assert anybody.post(path, readings).json["stored"] == 1
     assert anybody.get(f"/v0/me?access_token={token}").status_code == 401
+
+
+def test_a_token_in_an_address_opens_no_history(user: Caller, anybody: Caller) -> None:
+    token = make_token(user, scopes=["readings:read"])["token"]
+    path = f"/v0/devices/{user.register_device(is_private=True)['id']}/readings?sensor_id=55&rollup=1h"
+
+    assert anybody.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert anybody.get(f"{path}&access_token={token}").status_code == 403

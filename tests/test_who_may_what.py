@@ -112,3 +112,37 @@ def test_every_operation_asks_for_a_scope_or_is_open_to_all(endpoints: dict[str,
     }
 
     assert nameless == set()
+
+
+def test_a_token_to_read_with_changes_nothing(endpoints: dict[str, str], operations: set[str]) -> None:
+    """The table takes each operation's scope from app/scopes.py, so that it is the right one is said here."""
+    asks_or_orders_a_file = {
+        *("archives", "calibrations.preview", "exports"),
+        *("sending.add", "sending.clock"),  # which know devices by their MAC addresses, whatever is the token
+    }
+    too_easy = {
+        operation
+        for operation in operations
+        for method, endpoint in [(operation.split()[0], endpoints[operation])]
+        if method != "GET" and scope_of(method, endpoint) in ("", "devices:read", "readings:read")
+        if not {endpoint, endpoint.partition(".")[0]} & asks_or_orders_a_file
+    }
+
+    assert too_easy == set()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "GET /v0/devices/{device_id}/readings",
+        "GET /v0/devices/{device_id}/readings/summary",
+        "GET /v0/experiments/{experiment_id}/readings",
+        "GET /v0/quarantine",
+        "GET /v0/stream",
+        "GET /v0/exports",
+        "GET /v0/archives",
+        "GET /v0/devices/{device_id}/uploads",
+    ],
+)
+def test_readings_ask_for_a_token_that_reads_them(endpoints: dict[str, str], operation: str) -> None:
+    assert scope_of("GET", endpoints[operation]) == scope_of("HEAD", endpoints[operation]) == "readings:read"
