@@ -28,8 +28,8 @@ SET state = 'running', due_at = now() + :lease_s * INTERVAL '1 second'
 WHERE id = :id AND state IN ('queued', 'running') AND due_at <= now()
 RETURNING id, device_id, content, size, dry_run, lines_read, rejected;
 
--- name: move_upload(id, lease_s, percent, lines_read, stored, duplicate, rejected, errors)!
--- Count a part that is written in the same transaction.
+-- name: move_upload(id, after, lease_s, percent, lines_read, stored, duplicate, rejected, errors)!
+-- Count a part, the one after line `after`, that is written in the same transaction; 0 rows: another worker has read it.
 UPDATE uploads
 SET
     due_at = now() + :lease_s * INTERVAL '1 second',
@@ -40,7 +40,7 @@ SET
     duplicate = duplicate + :duplicate,
     rejected = rejected + :rejected,
     errors = errors || :errors::jsonb
-WHERE id = :id;
+WHERE id = :id AND state = 'running' AND lines_read = :after;
 
 -- name: finish_upload(id, state)!
 -- The file is read to its end, or cannot be read; its content is no longer needed.

@@ -109,6 +109,27 @@ def test_a_worker_that_dies_repeats_nothing(
     assert (whole["state"], whole["stored"], whole["duplicate"]) == ("finished", 7500, 0)
 
 
+def test_a_worker_that_was_taken_for_dead_counts_nothing_twice(
+    user: Caller, device: dict[str, Any], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"2026-01-15T08:{n // 60:02}:{n % 60:02}Z,1,2,3" for n in range(1500)]
+    answer = user.post(f"/v0/devices/{device['id']}/uploads", data=(HEADER + "\n".join(lines)).encode())
+    write = uploads._write
+
+    def stalls(*arguments: Any) -> int:
+        monkeypatch.setattr(uploads, "_write", write)
+        conn.execute("UPDATE uploads SET due_at = now() WHERE id = %s", [answer.json["id"]])  # its lease has ended
+        uploads.run(answer.json["id"])
+        return write(*arguments)
+
+    monkeypatch.setattr(uploads, "_write", stalls)
+    uploads.run(answer.json["id"])
+
+    shown = user.get(answer.headers["Location"]).json
+    counts = [shown[name] for name in ("state", "lines_read", "received", "stored", "duplicate")]
+    assert counts == ["finished", 1504, 4500, 4500, 0]
+
+
 @pytest.mark.parametrize(
     "text", ["", "a,b\n", HEADER.replace(",55,56,10", "x,55"), HEADER.replace(",55,56,10", ",t,h")]
 )

@@ -25,6 +25,10 @@ _LINES = 1000  # a part
 _BOM = "\ufeff"
 
 
+class TakenError(Exception):
+    """Another worker has gone on with the upload, or it is gone with its device."""
+
+
 def wake(upload_id: int) -> None:
     """Let a worker read an upload; without Redis `watch` does, within a minute of its return."""
     try:
@@ -55,6 +59,9 @@ def run(upload_id: int) -> None:
         except ValueError:  # the header, which was right when the file came
             log.exception("upload failed", extra={"upload_id": upload_id})
             state = "failed"
+        except TakenError:
+            log.info("upload left", extra={"upload_id": upload_id})
+            return
         queries.finish_upload(conn, id=upload_id, state=state)
         log.info("upload read", extra={"upload_id": upload_id, "state": state})
 
@@ -79,7 +86,7 @@ def _read(conn: DictConnection, upload: Row) -> None:
 def _write(
     conn: DictConnection, upload: Row, part: list[Line], known: Known, writer: Writer, rejected: int, percent: int
 ) -> int:
-    """Write a part and count it, in one transaction; a dry run writes it too, and takes it back."""
+    """Write a part and count it, in one transaction; a dry run writes it too, and takes it back. Raises TakenError."""
     parts = [line.readings for line in part]
     with conn.transaction():
         batch = read_parts(conn, upload["device_id"], "upload", parts, known, datetime.now(UTC))
@@ -92,9 +99,10 @@ def _write(
             {"line": part[flaw.position].number, "reason": str(flaw.reason), "detail": flaw.detail}
             for flaw in flaws[: max(0, MOST_ERRORS - rejected)]
         ]
-        queries.move_upload(
+        moved = queries.move_upload(
             conn,
             id=upload["id"],
+            after=upload["lines_read"],
             lease_s=LEASE_S,
             percent=percent,
             lines_read=part[-1].number,
@@ -103,4 +111,7 @@ def _write(
             rejected=len(flaws),
             errors=Jsonb(errors),
         )
+        if not moved:
+            raise TakenError
+    upload["lines_read"] = part[-1].number
     return rejected + len(flaws)
