@@ -80,13 +80,16 @@ def archive_account(conn: DictConnection, user_id: int) -> None:
         queries.revoke_sessions_of_user(conn, user_id=user_id, but=None)
 
 
-def restore_account(conn: DictConnection, user_id: int) -> None:
-    """Take an account out of the trash, with the devices that went there with it; its owner has to sign in anew."""
+def restore_account(conn: DictConnection, user_id: int) -> bool:
+    """Take an account out of the trash, with the devices that went there with it; its owner has to sign in anew.
+
+    False: it has been deleted meanwhile.
+    """
     with conn.transaction():
         queries.hold_devices_of_user(conn, user_id=user_id)  # from a purge that begins meanwhile
         for device in queries.devices_archived_with_owner(conn, user_id=user_id):
             restore_device(conn, device["id"])
-        queries.restore_user(conn, id=user_id)
+        return bool(queries.restore_user(conn, id=user_id))
 
 
 def _hash(password: str, fields: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from ingestor.intake import Message
 from ingestor.store import Store
 from sql import DictConnection, connect
 
-ON_A_SERVER = "TEST_DATABASE_URL" in os.environ
+ON_A_SERVER = bool(os.environ.get("TEST_DATABASE_URL"))
 needs_server = pytest.mark.skipif(not ON_A_SERVER, reason="the embedded database has one transaction at a time")
 Begin = Callable[..., "Future[TestResponse]"]
 
@@ -237,6 +237,28 @@ def test_two_tokens_at_once_are_not_one_more_than_a_device_may_have(
         made = [begin(user.post, path, {}) for _ in range(2)]
 
     assert sorted(answer.result().status_code for answer in made) == [201, 422]
+
+
+def test_who_asks_for_an_archive_twice_at_once_gets_one(begin: Begin, user: Caller, conn: DictConnection) -> None:
+    device = user.register_device()
+    path = f"/v0/devices/{device['id']}/readings/csv_archive"
+    with conn.transaction():
+        conn.execute("SELECT FROM users WHERE id = %s FOR UPDATE", [user.user["id"]])
+        asked = [begin(user.get, path) for _ in range(2)]
+
+    assert sorted(answer.result().status_code for answer in asked) == [200, 429]
+
+
+def test_an_account_that_is_deleted_at_that_moment_is_not_restored(
+    begin: Begin, new_user: Callable[..., Caller], admin: Caller, conn: DictConnection
+) -> None:
+    gone = new_user()
+    gone.delete("/v0/me")
+    with conn.transaction():
+        conn.execute("DELETE FROM users WHERE id = %s", [gone.user["id"]])
+        restored = begin(admin.post, f"/v0/users/{gone.user['id']}/restore")
+
+    assert restored.result().status_code == 404
 
 
 @needs_server

@@ -115,9 +115,8 @@ def restore_user(id_or_username: str) -> Response:
     require_admin()
     with connection() as conn:
         user = queries.archived_user_by_name(conn, **_named(id_or_username))
-        if user is None:
+        if user is None or not restore_account(conn, user["id"]):
             not_found("closed account", id_or_username)
-        restore_account(conn, user["id"])
         return answer(show_own(conn, user["id"]))
 
 
