@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0  # between two tries to reach the database
 
 _UNUSABLE = (*AWAY, *BEHIND)  # now; a message is not to blame
+_TOO_MUCH = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)  # of AWAY, and yet one is
 
 Receipts = list[tuple[str, bytes]]  # topic, payload
 
@@ -108,9 +109,9 @@ class Store:
             with _deadline(conn, self._patience_s):
                 batch = read_messages(conn, messages, self._known, datetime.now(UTC))
                 written = self._writer.write(conn, batch)
-        except _UNUSABLE:
-            raise
         except Exception as error:
+            if isinstance(error, _UNUSABLE) and not isinstance(error, _TOO_MUCH):
+                raise
             # The database refuses something, or the fault is ours: either way the other messages must not wait.
             metrics.REFUSED.inc()
             log.exception("refused", extra={"messages": len(messages)})

@@ -186,6 +186,25 @@ def test_a_deadlock_is_no_outage(database: tuple[Child, str], daemon: RunningIng
     assert ("deadlock" in events, "database away" in events) == (True, False)
 
 
+def test_a_message_beyond_a_limit_of_the_database_is_kept_aside_alone(
+    database: tuple[Child, str], daemon: RunningIngestor, fleet: Fleet
+) -> None:
+    with connect(database[1]) as conn:
+        conn.execute(
+            "CREATE FUNCTION limit_size() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF NEW.value = 666 THEN RAISE program_limit_exceeded; END IF; RETURN NEW; END; $$"
+        )
+        conn.execute("CREATE TRIGGER limit_size BEFORE INSERT ON datapoints FOR EACH ROW EXECUTE FUNCTION limit_size()")
+        fleet.publish(20)
+        fleet.publish_raw(fleet.devices[0], b"{t:2026-01-15T08:30:00Z,55:666}")
+        fleet.publish(20)
+        fleet.check(conn)
+        wait_for(lambda: fleet.quarantined(conn))
+        conn.execute("DROP TRIGGER limit_size ON datapoints")
+
+        assert [row["reason"] for row in fleet.quarantined(conn)] == ["refused_by_database"]
+
+
 def test_prometheus_gets_the_ledger(daemon: RunningIngestor, fleet: Fleet, database: tuple[Child, str]) -> None:
     fleet.publish(10)
     device = fleet.devices[0]
