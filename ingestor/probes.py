@@ -7,6 +7,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import orjson
+from environs import EnvError
 from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
@@ -22,7 +23,7 @@ def serve(host: str, port: int, needs: Needs) -> None:
     """Answer in a thread: /metrics, /healthz while it lives, /readyz while all is there that it needs, else with 503.
 
     Nobody waits for another's answer: a database that hangs is no reason to kill a process that is well.
-    Raises OSError when the port is taken.
+    Raises EnvError when the port is taken.
     """
     metrics = make_wsgi_app()
 
@@ -40,7 +41,10 @@ def serve(host: str, port: int, needs: Needs) -> None:
         start_response(status, [("Content-Type", "application/json")])
         return [orjson.dumps({"status": OK if is_ready else "degraded", **found})]
 
-    server = make_server(host, port, answer, ThreadingWSGIServer, _Quiet)
+    try:
+        server = make_server(host, port, answer, ThreadingWSGIServer, _Quiet)
+    except OSError as error:
+        raise EnvError(f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}") from None
     Thread(target=server.serve_forever, daemon=True).start()
     log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
 

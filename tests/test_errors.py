@@ -1,5 +1,6 @@
 """Every refusal has the same shape and says what to do; nothing that a client sends is an error of ours."""
 
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -182,6 +183,16 @@ def test_a_worker_without_redis_says_so_in_a_sentence() -> None:
 
     assert ended.returncode == 1
     assert "Redis does not answer" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_process_whose_metrics_port_is_taken_says_so_in_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("ingest", MQTT_URL="mqtt://127.0.0.1", METRICS_PORT=str(port))
+
+    assert ended.returncode == 1
+    assert f"METRICS_PORT: cannot listen on 127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
