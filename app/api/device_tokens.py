@@ -5,6 +5,7 @@ from datetime import datetime
 from flask import Response
 from flask_smorest import Blueprint
 
+from app.api.devices import existing, hold_own
 from app.api.respond import answer
 from app.auth import signed_in
 from app.database import connection
@@ -13,7 +14,7 @@ from app.errors import not_found, refuse
 from app.policy import require_owner
 from app.schemas.base import Done
 from app.schemas.device_tokens import DeviceToken, MadeDeviceToken, NewDeviceToken
-from sql import DictConnection, queries
+from sql import queries
 
 blueprint = Blueprint("device_tokens", __name__, description="The tokens by which devices are known")
 
@@ -29,7 +30,7 @@ _MOST_TOKENS = 10
 def index(device_id: int) -> Response:
     """List a device's tokens, newest first, the expired ones too; never the tokens themselves."""
     with connection() as conn:
-        _check_owner(conn, device_id)
+        require_owner(existing(conn, device_id))
         return answer(queries.tokens_of_device(conn, device_id=device_id))
 
 
@@ -45,8 +46,7 @@ def make(fields: dict[str, datetime | None], device_id: int) -> Response:
     """Make a token beside those that the device has; the answer is the only one that ever shows it."""
     token = new_token()
     with connection() as conn, conn.transaction():
-        queries.hold_device(conn, id=device_id)
-        _check_owner(conn, device_id)
+        hold_own(conn, device_id)
         if len(queries.tokens_of_device(conn, device_id=device_id)) >= _MOST_TOKENS:
             refuse(422, f"device {device_id} has {_MOST_TOKENS} tokens: revoke one with DELETE first")
         made = add_token(conn, device_id, token, **fields)
@@ -62,14 +62,7 @@ def make(fields: dict[str, datetime | None], device_id: int) -> Response:
 def revoke(device_id: int, device_token_id: int) -> Response:
     """Revoke a token: whoever is connected with it is cut off within seconds, and its readings are refused."""
     with connection() as conn:
-        _check_owner(conn, device_id)
+        require_owner(existing(conn, device_id))
         if not queries.revoke_device_token(conn, id=device_token_id, device_id=device_id):
             not_found("device token", device_token_id)
     return answer({"message": "OK"})
-
-
-def _check_owner(conn: DictConnection, device_id: int) -> None:
-    device = queries.device_readable(conn, id=device_id)
-    if device is None:
-        not_found("device", device_id)
-    require_owner(device)
