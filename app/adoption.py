@@ -4,12 +4,10 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ingestor.batch import Batch
-from ingestor.intake import Message, read_messages
-from ingestor.known import EARLIEST, Known
-from ingestor.payload import Flaw, Reason, parse_topic
+from ingestor.intake import Message, read_messages, refused
+from ingestor.known import Known
 from ingestor.writer import Writer
-from sql import AWAY, BEHIND, DictConnection, queries
+from sql import DictConnection, is_refusal, queries
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +36,13 @@ def _store(conn: DictConnection, messages: Sequence[Message], device_id: int, kn
     try:
         with conn.transaction():
             writer.write(conn, read_messages(conn, messages, known, datetime.now(UTC)))
-    except (*AWAY, *BEHIND):
-        raise
     except Exception as error:
+        if not is_refusal(error):
+            raise
         log.exception("refused", extra={"messages": len(messages), "device_id": device_id})
         if len(messages) > 1:
             half = len(messages) // 2
             for part in (messages[:half], messages[half:]):
                 _store(conn, part, device_id, known)
             return
-        (message,) = messages
-        batch = Batch(EARLIEST)
-        flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
-        topic = parse_topic(message.topic)
-        batch.keep_aside(device_id, topic.masked if topic else "", flaw)
-        writer.write(conn, batch)
+        writer.write(conn, refused(messages[0], device_id, error))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ingestor.batch import LATEST_AHEAD, Asked, Batch
-from ingestor.known import Known, hash_token
+from ingestor.known import EARLIEST, Known, hash_token
 from ingestor.payload import (
     Flaw,
     Kind,
@@ -103,6 +103,15 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
     if configured:
         _read_config_reports(conn, configured, now, batch)
     _read(conn, said, known, now, batch)
+    return batch
+
+
+def refused(message: Message, device_id: int | None, error: Exception) -> Batch:
+    """Return a batch that keeps one message aside, which the database would not take."""
+    batch = Batch(EARLIEST)
+    topic = parse_topic(message.topic)
+    flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
+    batch.keep_aside(device_id, topic.masked if topic else "", flaw)
     return batch
 
 

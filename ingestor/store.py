@@ -13,19 +13,18 @@ import psycopg
 
 from ingestor import metrics
 from ingestor.batch import Batch
-from ingestor.intake import Message, read_messages
-from ingestor.known import EARLIEST, Known
-from ingestor.payload import Flaw, Reason, parse_topic
+from ingestor.intake import Message, read_messages, refused
+from ingestor.known import Known
+from ingestor.payload import parse_topic
 from ingestor.receipts import receipt_message
 from ingestor.writer import Writer
-from sql import AWAY, BEHIND, DictConnection, connect, queries
+from sql import AWAY, BEHIND, DictConnection, connect, is_refusal, queries
 
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0  # between two tries to reach the database
 
 _UNUSABLE = (*AWAY, *BEHIND)  # now; a message is not to blame
-_TOO_MUCH = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)  # of AWAY, and yet one is
 
 Receipts = list[tuple[str, bytes]]  # topic, payload
 
@@ -110,7 +109,7 @@ class Store:
                 batch = read_messages(conn, messages, self._known, datetime.now(UTC))
                 written = self._writer.write(conn, batch)
         except Exception as error:
-            if isinstance(error, _UNUSABLE) and not isinstance(error, _TOO_MUCH):
+            if not is_refusal(error):
                 raise
             # The database refuses something, or the fault is ours: either way the other messages must not wait.
             metrics.REFUSED.inc()
@@ -126,13 +125,10 @@ class Store:
         return [receipt_message(batch, written, asked) for asked in batch.asked]
 
     def _refused(self, conn: DictConnection, message: Message, error: Exception) -> Batch:
-        batch = Batch(EARLIEST)
         topic = parse_topic(message.topic)
         token = topic.token if topic else None
         devices = self._known.devices_of(conn, {token}, datetime.now(UTC)) if token else {}
-        flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
-        batch.keep_aside(devices.get(token or ""), topic.masked if topic else "", flaw)
-        return batch
+        return refused(message, devices.get(token or ""), error)
 
 
 @contextmanager

@@ -22,7 +22,18 @@ from psycopg_pool import ConnectionPool
 
 from sql import arrays
 
-__all__ = ["AWAY", "BEHIND", "DictConnection", "Pool", "Row", "connect", "conninfo", "open_pool", "queries"]
+__all__ = [
+    "AWAY",
+    "BEHIND",
+    "DictConnection",
+    "Pool",
+    "Row",
+    "connect",
+    "conninfo",
+    "is_refusal",
+    "open_pool",
+    "queries",
+]
 
 DictConnection = Connection[DictRow]
 Pool = ConnectionPool[DictConnection]
@@ -32,6 +43,8 @@ Row = dict[str, Any]
 AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 # What is raised where the schema is not that of this release: `almanac migrate` has still to run.
 BEHIND = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable)
+# Of AWAY as PostgreSQL has it, and yet what was sent is to blame.
+_TOO_MUCH = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
 # prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
@@ -39,6 +52,11 @@ _CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None,
 
 # jsonb writes 1e300 as an integer of 301 digits: one that 64 bits do not hold is read as a float, as JSON.parse does.
 set_json_loads(orjson.loads)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether what was sent is to blame, by the database or by our own code, so that it is no use to try again."""
+    return isinstance(error, _TOO_MUCH) or not isinstance(error, (*AWAY, *BEHIND))
 
 
 class _Adapter(PyFormatAdapter):
