@@ -66,8 +66,7 @@ def form_token() -> str:
 
 def check_form() -> bool:
     """Whether the form that was sent is one that this browser got from us."""
-    expected = session.get(
-        "form_token"
-    )  # a browser that got no page of ours, or keeps its cookie from a site, has none
+    # A browser that got no page of ours, or keeps its cookie from a site, has none.
+    expected = session.get("form_token")
     given = request.form.get("form_token", "")
     return expected is not None and secrets.compare_digest(given.encode(), str(expected).encode())

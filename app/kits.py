@@ -22,9 +22,8 @@ def set_components(
     measurement is unknown, two components clash, or an equation is none.
     """
     if any(component.get("equation") is not None for component in components):
-        queries.hold_writers(
-            conn
-        )  # before a new sensor moves the ingest version, which who archives a device waits for
+        # Before a new sensor moves the ingest version, which who archives a device waits for.
+        queries.hold_writers(conn)
     errors: dict[str, list[str]] = {}
     named = _Named(conn, components)
     sensors: list[tuple[int, str | None]] = []  # (id, default key)

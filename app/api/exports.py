@@ -142,9 +142,8 @@ def fetch(export_id: int, signature: str, filename: str) -> Response:
 
 def _queue(conn: DictConnection, fields: dict[str, Any], *, csv_archive: bool = False) -> Row:
     device_ids = chosen_devices(conn, fields)
-    queries.user_to_change(
-        conn, id=signed_in_user()["id"]
-    )  # so that of two requests at once the second counts the first
+    # So that of two requests at once the second counts the first.
+    queries.user_to_change(conn, id=signed_in_user()["id"])
     if queries.count_unfinished_exports(conn, owner_id=signed_in_user()["id"]) >= _MOST_UNFINISHED:
         _too_many(60, f"{_MOST_UNFINISHED} of your exports wait or run: let one finish, or cancel one")
     question = range_json(fields) | question_json(fields) | ({"csv_archive": True} if csv_archive else {})
