@@ -24,7 +24,8 @@ from app.accounts import create_account
 from app.config import Config
 from app.factory import create_app
 from scripts import services
-from scripts.bench_platform import database, running
+from scripts.bench_platform import database
+from scripts.supervisor import running
 from sql import connect
 
 ROUNDS = 300

@@ -20,8 +20,9 @@ from typing import Any
 
 from ingestor.subscriber import Subscriber
 from scripts import services
-from scripts.bench_platform import peak_mb, running
+from scripts.bench_platform import peak_mb
 from scripts.bench_publisher import connections, json_payload, publish, publish_packet, readings
+from scripts.supervisor import running
 
 _PING, _PONG = b"\xc0\x00", b"\xd0\x00"
 _PER_ROUND = 30_000  # messages

@@ -35,8 +35,9 @@ from ingestor.equation import EquationError, compile_equation
 from ingestor.intake import Message, read_messages
 from ingestor.known import Known
 from scripts import services
-from scripts.bench_platform import database, make_devices, running
+from scripts.bench_platform import database, make_devices
 from scripts.bench_publisher import SENSORS, json_payload
+from scripts.supervisor import running
 from sql import DictConnection, connect, queries
 
 _DEVICES = 50  # of each kind

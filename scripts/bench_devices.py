@@ -25,7 +25,8 @@ from app.api import maps
 from app.config import Config
 from app.factory import create_app
 from scripts import services
-from scripts.bench_platform import database, running
+from scripts.bench_platform import database
+from scripts.supervisor import running
 from sql import DictConnection, connect, queries
 
 OWNERS = 2_000

@@ -28,7 +28,8 @@ from app.config import Config
 from app.factory import create_app
 from scripts import services
 from scripts.bench_devices import fill
-from scripts.bench_platform import database, running
+from scripts.bench_platform import database
+from scripts.supervisor import running
 from sql import connect
 
 VISITS = 5

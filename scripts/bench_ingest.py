@@ -25,7 +25,7 @@ import numpy as np
 import psycopg
 
 from scripts import services
-from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb, running
+from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb
 from scripts.bench_publisher import (
     SENSORS,
     connections,
@@ -35,7 +35,7 @@ from scripts.bench_publisher import (
     raw_payload,
     readings,
 )
-from scripts.supervisor import Service
+from scripts.supervisor import Service, running
 from sql import DictConnection, connect
 
 _ROW = np.dtype(

@@ -28,9 +28,9 @@ import numpy as np
 
 from app.broker.dynsec import document
 from scripts import services
-from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb, running
+from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb
 from scripts.bench_publisher import publish_packet
-from scripts.supervisor import Service
+from scripts.supervisor import Service, running
 from sql import connect
 
 SENSORS = (10, 14, 53, 55, 56, 58, 87, 88, 89, 112, 113, 220, 158, 160, 161)

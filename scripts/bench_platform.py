@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,20 +14,9 @@ import psycopg
 from app.seed import seed
 from ingestor.known import hash_token
 from scripts import services
-from scripts.supervisor import Child, Service
+from scripts.supervisor import running
 from sql import DictConnection, queries
 from sql.migrate import migrate
-
-
-@contextmanager
-def running(service: Service, show: Callable[[str], None] | None = None) -> Iterator[Child]:
-    child = Child(service, show)
-    child.start()
-    try:
-        child.wait_until_ready()
-        yield child
-    finally:
-        child.stop()
 
 
 @contextmanager

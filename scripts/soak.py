@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from scripts import services
-from scripts.bench_platform import Ledger, database, make_devices, running
+from scripts.bench_platform import Ledger, database, make_devices
 from scripts.bench_publisher import SENSORS, connections, publish_packet, raw_payload
-from scripts.supervisor import Child, Service
+from scripts.supervisor import Child, Service, running
 from sql import connect
 
 DEVICES = 50

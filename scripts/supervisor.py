@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -137,6 +137,18 @@ class Child:
     def _quote(self) -> str:
         lines = "\n".join(f"  {line}" for line in list(self.last_lines))
         return f" Its last words:\n{lines}" if lines else " It said nothing."
+
+
+@contextmanager
+def running(service: Service, show: Callable[[str], None] | None = None) -> Iterator[Child]:
+    """A service from its readiness to its end, for a `with` block; `show` gets its lines."""
+    child = Child(service, show)
+    child.start()
+    try:
+        child.wait_until_ready()
+        yield child
+    finally:
+        child.stop()
 
 
 class Supervisor:

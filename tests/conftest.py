@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from app.config import Config
 from app.factory import create_app
 from app.jobs.queue import open_queue
 from app.seed import seed
-from scripts import services
+from scripts import services, supervisor
 from scripts.supervisor import Child, Service
 from sql import DictConnection, connect, queries
 from sql.migrate import migrate
@@ -47,16 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.name == THE_LAST)
 
 
-@contextmanager
-def running(service: Service) -> Iterator[Child]:
-    """A service from its readiness to its end."""
-    child = Child(service, suite_log.lines.append)
-    child.start()
-    try:
-        child.wait_until_ready()
-        yield child
-    finally:
-        child.stop()
+running = partial(supervisor.running, show=suite_log.lines.append)
 
 
 @contextmanager
