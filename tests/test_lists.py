@@ -138,7 +138,7 @@ def test_ids_and_owners_filter(user: Caller, found: Callable[..., list[str]], de
 def test_tags_filter_by_any_of_a_devices_tags(
     conn: DictConnection, found: Callable[..., list[str]], devices: list[int]
 ) -> None:
-    tags = [secrets.token_hex(4) for _ in range(2)]
+    tags = [f"tag-{secrets.token_hex(4)}" for _ in range(2)]  # a name of digits alone has no other upper case
     for device_id, name in zip(devices, tags, strict=False):
         conn.execute(
             "WITH made AS (INSERT INTO tags (name) VALUES (%s) RETURNING id) "
