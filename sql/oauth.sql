@@ -14,6 +14,10 @@ SELECT * FROM applications WHERE owner_id = :owner_id ORDER BY id DESC;
 -- One application.
 SELECT * FROM applications WHERE id = :id;
 
+-- name: application_to_change(id)^
+-- One application, kept from others until the transaction ends.
+SELECT * FROM applications WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: application_by_client_id(client_id)^
 -- One application with its owner's name, if its owner is not archived.
 SELECT a.*, u.username AS owner_username

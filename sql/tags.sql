@@ -19,6 +19,10 @@ WHERE id = :id OR lower(name) = lower(:name)
 ORDER BY id
 LIMIT 1;
 
+-- name: hold_tag(id)^
+-- Keep a tag from others until the transaction ends.
+SELECT id FROM tags WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: insert_tag(name, description)$
 -- Make a tag and return its id; a unique violation names tags_name_key.
 INSERT INTO tags (name, description) VALUES (:name, :description) RETURNING id;

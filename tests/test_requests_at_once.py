@@ -121,6 +121,22 @@ def test_two_changes_of_a_measurement_both_stay(begin: Begin, admin: Caller, con
     assert (shown["unit"], shown["description"]) == ("lux", "older")
 
 
+def test_two_changes_of_a_tag_both_stay(begin: Begin, admin: Caller, conn: DictConnection) -> None:
+    made = admin.post("/v0/tags", {"name": "At once", "description": "new"}).json
+    path = f"/v0/tags/{made['id']}"
+    shown = both_changes(begin, conn, admin, "tags", path, {"name": "Together"}, {"description": "older"})
+
+    assert (shown["name"], shown["description"]) == ("Together", "older")
+
+
+def test_two_changes_of_an_application_both_stay(begin: Begin, user: Caller, conn: DictConnection) -> None:
+    made = user.post("/v0/applications", {"name": "At once", "scopes": ["readings:read"]}).json
+    path = f"/v0/applications/{made['id']}"
+    shown = both_changes(begin, conn, user, "applications", path, {"name": "Map"}, {"scopes": ["devices:read"]})
+
+    assert (shown["name"], shown["scopes"]) == ("Map", ["devices:read"])
+
+
 def test_two_descriptions_of_a_device_that_is_set_up_both_stay(
     begin: Begin, anybody: Caller, conn: DictConnection
 ) -> None:

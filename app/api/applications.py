@@ -65,9 +65,9 @@ def show(application_id: int) -> Response:
 @signed_in
 def change(fields: dict[str, Any], application_id: int) -> Response:
     """Change an application; what is not sent stays, and so do the sessions it has."""
-    row = _own(application_id)
-    described = {key: fields.get(key, row[key]) for key in ("name", "redirect_uris", "scopes")}
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
+        row = _owned(queries.application_to_change(conn, id=application_id), application_id)
+        described = {key: fields.get(key, row[key]) for key in ("name", "redirect_uris", "scopes")}
         queries.update_application(conn, id=application_id, **described)
         return answer(_json(queries.application_by_id(conn, id=application_id)))
 
@@ -100,7 +100,10 @@ def delete(application_id: int) -> Response:
 
 def _own(application_id: int) -> Row:
     with connection() as conn:
-        row: Row | None = queries.application_by_id(conn, id=application_id)
+        return _owned(queries.application_by_id(conn, id=application_id), application_id)
+
+
+def _owned(row: Row | None, application_id: int) -> Row:
     if row is None or not owns(row):
         not_found("application", application_id)
     return row

@@ -65,7 +65,8 @@ def create(fields: dict[str, Any]) -> Response:
 @admins_only
 def update(fields: dict[str, Any], tag: str) -> Response:
     """Change what is sent of a tag of devices."""
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
+        queries.hold_tag(conn, id=_find(conn, tag)["id"])
         found = _find(conn, tag)
         try:
             queries.update_tag(
