@@ -255,6 +255,27 @@ def test_two_tokens_at_once_are_not_one_more_than_a_device_may_have(
     assert sorted(answer.result().status_code for answer in made) == [201, 422]
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "refusal"),
+    [
+        ("/v0/webhooks", {"url": "https://example.org/hook"}, 422),
+        ("/v0/archives", {"device_id": None, "period": "day"}, 429),
+    ],
+)
+def test_two_requests_at_once_make_not_one_more_than_a_user_may_have(
+    begin: Begin, user: Caller, conn: DictConnection, path: str, fields: dict[str, Any], refusal: int
+) -> None:
+    if "device_id" in fields:
+        fields = {**fields, "device_id": user.register_device()["id"]}
+    for _ in range(19):
+        assert user.post(path, fields).status_code == 201
+    with conn.transaction():
+        conn.execute("SELECT FROM users WHERE id = %s FOR UPDATE", [user.user["id"]])
+        made = [begin(user.post, path, fields) for _ in range(2)]
+
+    assert sorted(answer.result().status_code for answer in made) == [201, refusal]
+
+
 def test_who_asks_for_an_archive_twice_at_once_gets_one(begin: Begin, user: Caller, conn: DictConnection) -> None:
     device = user.register_device()
     path = f"/v0/devices/{device['id']}/readings/csv_archive"

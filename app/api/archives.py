@@ -40,14 +40,16 @@ def create(fields: dict[str, Any]) -> Response:
     version. All versions stay.
     """
     device_id, experiment_id = fields["device_id"], fields["experiment_id"]
+    owner_id = signed_in_user()["id"]
     devices = {"q": None, "device_ids": [device_id], "experiment_id": experiment_id, "start": None, "end": None}
-    with connection() as conn:
+    with connection() as conn, conn.transaction():
         chosen_devices(conn, devices)
-        if queries.count_archives_of_user(conn, owner_id=signed_in_user()["id"]) >= _MOST:
+        queries.user_to_change(conn, id=owner_id)  # of two requests at once the second counts the first
+        if queries.count_archives_of_user(conn, owner_id=owner_id) >= _MOST:
             refuse(429, f"you have {_MOST} archives, as many as a user may have: delete one")
         archive = queries.insert_archive(
             conn,
-            owner_id=signed_in_user()["id"],
+            owner_id=owner_id,
             device_id=device_id,
             experiment_id=experiment_id,
             period=fields["period"],

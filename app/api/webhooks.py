@@ -52,11 +52,12 @@ def index() -> Response:
 @signed_in
 def create(fields: dict[str, Any]) -> Response:
     """Have an address told of alerts about your devices; the answer is the only one that shows the secret."""
-    secret = new_secret()
-    with connection() as conn:
+    secret, owner_id = new_secret(), signed_in_user()["id"]
+    with connection() as conn, conn.transaction():
+        queries.user_to_change(conn, id=owner_id)  # of two requests at once the second counts the first
         row = queries.insert_webhook(
             conn,
-            owner_id=signed_in_user()["id"],
+            owner_id=owner_id,
             url=fields["url"],
             kinds=fields.get("kinds"),
             most=_MOST,
