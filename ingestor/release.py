@@ -39,6 +39,7 @@ def release(conn: DictConnection, rows: Sequence[Row], shift: timedelta, now: da
     batch = Batch(known.earliest(now))
     kept: list[Kept] = []
     with conn.transaction():
+        queries.keep_devices(conn, device_ids=[row.device_id for row in rows])
         there = {row["id"] for row in queries.hold_quarantine(conn, ids=[row.id for row in rows])}
         released: list[int] = []
         for row in rows:

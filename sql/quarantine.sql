@@ -31,6 +31,11 @@ FROM quarantine_of_devices
 WHERE id = ANY(:ids::bigint[]) AND (:viewer_is_admin OR owner_id = :viewer_id)
 ORDER BY id;
 
+-- name: keep_devices(device_ids)
+-- Let none of these devices be deleted before the transaction ends. Call it before hold_quarantine: a deletion, too, takes
+-- the device first and then what is in quarantine of it.
+SELECT id FROM devices WHERE id = ANY(:device_ids::integer[]) ORDER BY id FOR KEY SHARE;
+
 -- name: hold_quarantine(ids)
 -- Keep others from releasing the same rows until this transaction ends; return those that are still there.
 SELECT id FROM quarantine WHERE id = ANY(:ids::bigint[]) ORDER BY id FOR UPDATE;

@@ -313,6 +313,25 @@ def test_who_was_in_a_deadlock_is_told_to_try_again(begin: Begin, user: Caller, 
     assert "nothing has changed" in answer.json["message"]
 
 
+def test_a_device_that_is_deleted_at_that_moment_gets_nothing_out_of_quarantine(
+    begin: Begin, user: Caller, conn: DictConnection
+) -> None:
+    device = user.register_device()
+    early = {"recorded_at": "1970-01-15T08:30:00Z", "sensors": [{"id": 55, "value": 1}]}
+    user.post(f"/v0/devices/{device['id']}/readings", {"data": [early]})
+    (item,) = user.get("/v0/quarantine").json
+    release = {"ids": [item["id"]], "shift_seconds": 50 * 365 * 86_400}
+    with conn.transaction():
+        conn.execute(
+            "SELECT FROM devices WHERE id = %s FOR UPDATE", [device["id"]]
+        )  # as DELETE does before it cascades
+        released = begin(user.post, "/v0/quarantine/release", release)
+        conn.execute("DELETE FROM devices WHERE id = %s", [device["id"]])
+
+    answer = released.result()
+    assert answer.status_code == 404 or answer.json == {"stored": 0, "duplicate": 0, "kept": []}
+
+
 @needs_server
 def test_a_batch_takes_its_devices_in_order_those_that_tell_of_themselves_too(
     begin: Begin, user: Caller, conn: DictConnection, database_url: str
