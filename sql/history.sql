@@ -5,7 +5,8 @@
 -- name: history_state(device_id, first_day, last_day, as_of, sensor_ids, keys)^
 -- Who may read a device; the moment from which on writes may be missing in the answer, which a replica does not know by
 -- itself (`as_of`, null on the primary); up to where aggregates are complete, and
--- which days of them are not; the versions of the data, which each site counts by itself. And those components that
+-- which days of them are not; the versions of the data, which each site counts by itself, and the start of the oldest
+-- chunk: retention drops chunks and counts nothing (null: there is none). And those components that
 -- are asked for by their sensors or their keys, times in microseconds: to ask for them apart took as long again.
 SELECT
     coalesce(:as_of::timestamptz, statement_timestamp()) AS complete_as_of,
@@ -19,6 +20,13 @@ SELECT
     d.data_version,
     d.late_version,
     (SELECT id FROM site) AS site,
+    (
+        SELECT min(s.range_start)
+        FROM _timescaledb_catalog.hypertable AS t
+        JOIN _timescaledb_catalog.dimension AS m ON m.hypertable_id = t.id
+        JOIN _timescaledb_catalog.dimension_slice AS s ON s.dimension_id = m.id
+        WHERE t.table_name = 'datapoints'
+    ) AS kept_from_us,
     ARRAY(
         SELECT r.day - DATE '1970-01-01'
         FROM rollup_dirty AS r

@@ -22,6 +22,10 @@ CREATE TABLE timescaledb_information.job_stats (
 CREATE TABLE timescaledb_information.job_errors (
     job_id integer, proc_schema text, proc_name text, finish_time timestamptz, sqlerrcode text, err_message text
 );
+CREATE SCHEMA _timescaledb_catalog;
+CREATE TABLE _timescaledb_catalog.hypertable (id integer, table_name name);
+CREATE TABLE _timescaledb_catalog.dimension (id integer, hypertable_id integer);
+CREATE TABLE _timescaledb_catalog.dimension_slice (dimension_id integer, range_start bigint);
 
 CREATE FUNCTION by_range(name, interval) RETURNS text LANGUAGE sql RETURN $1;
 CREATE FUNCTION create_hypertable(regclass, text, create_default_indexes boolean) RETURNS void LANGUAGE sql

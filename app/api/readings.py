@@ -166,11 +166,13 @@ def _told(conn: DictConnection, question: Question, state: Row) -> object:
 def _etag(question: Question, state: Row, told: object) -> str:
     """Name the answer by the question, the version of the data it rests on, and what the components are told.
 
-    A range that lies below the horizon as a whole changes only when something late is written.
+    A range that lies below the horizon as a whole changes only when something late is written, and like any other when
+    retention takes some of its datapoints.
     """
     closed = question.end_us <= to_us(state["horizon"])
     version = state["late_version"] if closed else state["data_version"]
     moving_end = question.end_us if _padded(question) or question.coverage else None
+    kept_from_us = state["kept_from_us"]
     asked = (
         sorted(request.args.items(multi=True)),
         question.start_us,
@@ -178,6 +180,7 @@ def _etag(question: Question, state: Row, told: object) -> str:
         closed,
         state["site"],
         version,
+        None if kept_from_us is None else max(question.start_us, kept_from_us),
         told,
     )
     return blake2b(repr(asked).encode(), digest_size=12).hexdigest()
