@@ -42,9 +42,11 @@ SET
     errors = errors || :errors::jsonb
 WHERE id = :id AND state = 'running' AND lines_read = :after;
 
--- name: finish_upload(id, state)!
--- The file is read to its end, or cannot be read; its content is no longer needed.
-UPDATE uploads SET state = :state, percent = 100, content = NULL, finished_at = now() WHERE id = :id;
+-- name: finish_upload(id, state, errors)!
+-- The file is read to its end, or cannot be read, as the first error says; its content is no longer needed.
+UPDATE uploads
+SET state = :state, percent = 100, content = NULL, finished_at = now(), errors = :errors::jsonb || errors
+WHERE id = :id;
 
 -- name: due_uploads()
 -- What waits for a worker.

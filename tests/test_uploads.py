@@ -130,6 +130,36 @@ def test_a_worker_that_was_taken_for_dead_counts_nothing_twice(
     assert counts == ["finished", 1504, 4500, 4500, 0]
 
 
+def test_a_line_that_the_database_refuses_costs_only_itself(
+    user: Caller, device: dict[str, Any], conn: DictConnection
+) -> None:
+    lines = [f"2026-01-15T08:{n:02}:00Z,{n},2,3\n" for n in range(10)]
+    conn.execute("ALTER TABLE components ADD CONSTRAINT picky CHECK (latest_value <> 9) NOT VALID")
+    try:
+        shown = upload(user, device, HEADER + "".join(lines))
+    finally:
+        conn.execute("ALTER TABLE components DROP CONSTRAINT picky")
+
+    assert [shown[name] for name in ("state", "lines_read", "stored", "rejected")] == ["finished", 14, 27, 3]
+    assert {(error["line"], error["reason"]) for error in shown["errors"]} == {(14, "refused_by_database")}
+    assert all("picky" in error["detail"] for error in shown["errors"])
+
+
+def test_a_file_that_can_be_neither_read_nor_counted_fails_and_says_why(
+    user: Caller, device: dict[str, Any], conn: DictConnection
+) -> None:
+    conn.execute("ALTER TABLE uploads ADD CONSTRAINT picky CHECK (lines_read = 0) NOT VALID")
+    try:
+        shown = upload(user, device, HEADER + "2026-01-15T08:30:00Z,1,2,3\n")
+    finally:
+        conn.execute("ALTER TABLE uploads DROP CONSTRAINT picky")
+
+    assert (shown["state"], shown["stored"]) == ("failed", 0)
+    (error,) = shown["errors"]
+    assert error["line"] == 1
+    assert "picky" in error["detail"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "a,b\n", HEADER.replace(",55,56,10", "x,55"), HEADER.replace(",55,56,10", ",t,h")]
 )

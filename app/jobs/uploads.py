@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 
 from psycopg.types.json import Jsonb
 from redis import RedisError
+from rq.timeouts import JobTimeoutException
 
 from app.bell import ring
 from app.config import Config
 from app.jobs.queue import enqueue
 from ingestor.intake import read_parts
 from ingestor.known import Known
+from ingestor.payload import Flaw, Readings, Reason
 from ingestor.sdcard import Line, parse_sd_card
 from ingestor.writer import Writer
-from sql import DictConnection, Row, connect, queries
+from sql import DictConnection, Row, connect, is_refusal, queries
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +57,17 @@ def run(upload_id: int) -> None:
             return
         try:
             _read(conn, upload)
-            state = "finished"
-        except ValueError:  # the header, which was right when the file came
-            log.exception("upload failed", extra={"upload_id": upload_id})
-            state = "failed"
+            state, errors = "finished", []
         except TakenError:
             log.info("upload left", extra={"upload_id": upload_id})
             return
-        queries.finish_upload(conn, id=upload_id, state=state)
+        except Exception as error:
+            if not _is_for_good(error):
+                raise
+            log.exception("upload failed", extra={"upload_id": upload_id})
+            state = "failed"
+            errors = [{"line": upload["lines_read"] + 1, "reason": str(Reason.UNREADABLE), "detail": _sentence(error)}]
+        queries.finish_upload(conn, id=upload_id, state=state, errors=Jsonb(errors))
         log.info("upload read", extra={"upload_id": upload_id, "state": state})
 
 
@@ -79,8 +84,38 @@ def _read(conn: DictConnection, upload: Row) -> None:
     writer = Writer(known, by_copy=False)
     while part := list(itertools.islice(lines, _LINES)):
         percent = min(99, 100 * file.buffer.tell() // max(1, len(content)))
-        rejected = _write(conn, upload, part, known, writer, rejected, percent)
+        rejected = _write_each(conn, upload, part, known, writer, rejected, percent)
         ring()
+
+
+def _write_each(
+    conn: DictConnection, upload: Row, part: list[Line], known: Known, writer: Writer, rejected: int, percent: int
+) -> int:
+    """Write a part; of one that the database refuses, all but the lines at fault."""
+    try:
+        return _write(conn, upload, part, known, writer, rejected, percent)
+    except Exception as error:
+        if not _is_for_good(error) or (len(part) == 1 and not part[0].readings.datapoints):
+            raise
+        log.exception("refused", extra={"upload_id": upload["id"], "lines": len(part)})
+        half = len(part) // 2
+        for some in (part[:half], part[half:]) if half else ([_refused(part[0], error)],):
+            rejected = _write_each(conn, upload, some, known, writer, rejected, percent)
+        return rejected
+
+
+def _is_for_good(error: Exception) -> bool:
+    return not isinstance(error, (TakenError, JobTimeoutException)) and is_refusal(error)
+
+
+def _refused(line: Line, error: Exception) -> Line:
+    """Return a line as one of which nothing can be stored."""
+    flaw = Flaw(b"", Reason.REFUSED_BY_DATABASE, _sentence(error))
+    return Line(line.number, Readings([], [flaw] * len(line.readings.datapoints) + line.readings.flaws))
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _write(
