@@ -127,6 +127,12 @@ def test_every_error_has_the_same_shape(document: dict[str, Any], operations: li
     assert others == []
 
 
+def test_the_document_says_what_any_operation_may_answer(document: dict[str, Any]) -> None:
+    said = document["info"]["description"]
+
+    assert [status for status in ("409", "429", "503") if status not in said] == []
+
+
 def test_every_operation_says_whether_one_must_sign_in(document: dict[str, Any], operations: list[Operation]) -> None:
     schemes = set(document["components"]["securitySchemes"])
 
