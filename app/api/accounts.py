@@ -50,7 +50,6 @@ def sign_up(fields: dict[str, Any]) -> Response:
 
 @blueprint.get("/me")
 @blueprint.response(200, User)
-@blueprint.alt_response(401, description="not signed in")
 @signed_in
 def me() -> Response:
     """Show the signed-in user."""
@@ -61,7 +60,6 @@ def me() -> Response:
 @blueprint.route("/me", methods=["PATCH", "PUT"])
 @blueprint.arguments(UserChanges)
 @blueprint.response(200, User)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="a private token or an application cannot change the address or the password")
 @blueprint.alt_response(422, description="a field is malformed or taken")
 @signed_in
@@ -72,7 +70,6 @@ def change_me(fields: dict[str, Any]) -> Response:
 
 @blueprint.delete("/me")
 @blueprint.response(200, Done)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="a private token or an application cannot do this")
 @signed_in
 def archive_me() -> Response:
@@ -83,7 +80,6 @@ def archive_me() -> Response:
 @blueprint.route("/users/<id_or_username>", methods=["PATCH", "PUT"])
 @blueprint.arguments(UserChanges)
 @blueprint.response(200, User)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="it is not your account")
 @blueprint.alt_response(404, description="there is no such user")
 @blueprint.alt_response(422, description="a field is malformed or taken")
@@ -95,7 +91,6 @@ def change_user(fields: dict[str, Any], id_or_username: str) -> Response:
 
 @blueprint.delete("/users/<id_or_username>")
 @blueprint.response(200, Done)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="it is not your account")
 @blueprint.alt_response(404, description="there is no such user")
 @signed_in
@@ -106,7 +101,6 @@ def archive_user(id_or_username: str) -> Response:
 
 @blueprint.post("/users/<id_or_username>/restore")
 @blueprint.response(200, User)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="you are no admin")
 @blueprint.alt_response(404, description="there is no such user in the trash")
 @signed_in

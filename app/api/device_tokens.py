@@ -23,7 +23,6 @@ _MOST_TOKENS = 10
 
 @blueprint.get("/devices/<int:device_id>/tokens")
 @blueprint.response(200, DeviceToken(many=True))
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device")
 @signed_in
@@ -37,7 +36,6 @@ def index(device_id: int) -> Response:
 @blueprint.post("/devices/<int:device_id>/tokens")
 @blueprint.arguments(NewDeviceToken)
 @blueprint.response(201, MadeDeviceToken)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device")
 @blueprint.alt_response(422, description="the expiry is malformed or over, or the device has too many tokens")
@@ -55,7 +53,6 @@ def make(fields: dict[str, datetime | None], device_id: int) -> Response:
 
 @blueprint.delete("/devices/<int:device_id>/tokens/<int:device_token_id>")
 @blueprint.response(200, Done)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device, or it has no such token")
 @signed_in

@@ -30,7 +30,6 @@ _CSV_ARCHIVE_EVERY_S = 15 * 60
 @blueprint.post("/exports")
 @blueprint.arguments(NewExport)
 @blueprint.response(202, Export, headers={"Location": {"description": "the export", "schema": {"type": "string"}}})
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(404, description="there is no such device, or it is private and not yours")
 @blueprint.alt_response(422, description="a field is missing or malformed")
 @blueprint.alt_response(429, description="too many of your exports wait; Retry-After says how long to")
@@ -50,7 +49,6 @@ def create(fields: dict[str, Any]) -> Response:
 
 @blueprint.get("/devices/<int:device_id>/readings/csv_archive")
 @blueprint.response(200, CsvArchive)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(404, description="there is no such device, or it is private and not yours")
 @blueprint.alt_response(429, description="asked for within the last 15 minutes; Retry-After says how long to wait")
 @signed_in
@@ -76,7 +74,6 @@ def csv_archive(device_id: int) -> Response:
 @blueprint.get("/exports")
 @blueprint.arguments(Paging, location="query")
 @blueprint.response(200, Export(many=True), headers=PAGE_HEADERS)
-@blueprint.alt_response(401, description="not signed in")
 @signed_in
 def index(query: dict[str, Any]) -> Response:
     """List your exports, newest first."""
@@ -89,7 +86,6 @@ def index(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/exports/<int:export_id>")
 @blueprint.response(200, Export)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(404, description="there is no such export of yours")
 @signed_in
 def show(export_id: int) -> Response:
@@ -100,7 +96,6 @@ def show(export_id: int) -> Response:
 
 @blueprint.post("/exports/<int:export_id>/cancel")
 @blueprint.response(200, Export)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(404, description="there is no such export of yours")
 @signed_in
 def cancel(export_id: int) -> Response:
@@ -113,7 +108,6 @@ def cancel(export_id: int) -> Response:
 
 @blueprint.delete("/exports/<int:export_id>")
 @blueprint.response(204)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(404, description="there is no such export of yours")
 @signed_in
 def delete(export_id: int) -> None:

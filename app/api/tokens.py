@@ -21,7 +21,6 @@ blueprint = Blueprint("tokens", __name__, description="Private tokens")
 
 @blueprint.get("/me/tokens")
 @blueprint.response(200, Token(many=True))
-@blueprint.alt_response(401, description="not signed in")
 @signed_in
 def index() -> Response:
     """List your private tokens, newest first; never the tokens themselves."""
@@ -32,7 +31,6 @@ def index() -> Response:
 @blueprint.post("/me/tokens")
 @blueprint.arguments(NewToken)
 @blueprint.response(201, MadeToken)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(403, description="the token would be good for more than the one you ask with")
 @blueprint.alt_response(422, description="a field is missing or malformed")
 @signed_in
@@ -53,7 +51,6 @@ def create(fields: dict[str, Any]) -> Response:
 
 @blueprint.delete("/me/tokens/<int:token_id>")
 @blueprint.response(200, Done)
-@blueprint.alt_response(401, description="not signed in")
 @blueprint.alt_response(404, description="you have no such token")
 @signed_in
 def revoke(token_id: int) -> Response:
