@@ -47,6 +47,7 @@ def refresh(fields: dict[str, str]) -> Response:
 @blueprint.delete("/sessions")
 @blueprint.response(200, Done)
 @blueprint.alt_response(400, description="there is no session to end")
+@blueprint.alt_response(401, description="not signed in")
 def sign_out() -> Response:
     """Sign out: end the session of this access token, and all its tokens."""
     asker = current_asker()  # whatever its scopes, a token may end its own session
