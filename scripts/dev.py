@@ -109,7 +109,7 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     address = f"http://127.0.0.1:{ports['API_PORT']}"
     supervisor.start(Service("api", [almanac, "serve"], env, probe=lambda: is_ready(ports["API_PORT"])))
     supervisor.start(Service("ingestor", [python, "-m", "ingestor"], env, says='"event":"subscribed"'))
-    supervisor.start(Service("worker", [almanac, "worker"], env, says="Listening on"))
+    supervisor.start(Service("worker", [almanac, "worker"], env, says='"event":"working"'))
     supervisor.start(Service("scheduler", [almanac, "schedule"], env, says='"event":"active"'))
     supervisor.start(Service("forward", [almanac, "forward"], env, says='"event":"forwarding"'))
     if env["MQTT_ADMIN_URL"]:

@@ -75,6 +75,8 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
             "kit",
         }
         assert [name for name, pid in dev.processes().items() if has_processes(pid)] == []
+        # RQ's four lines a job do not push the addresses out of sight
+        assert [line for line in dev.said if '"logger":"rq.' in line] == []
 
         dev.start()
         dev.wait_until_ready()

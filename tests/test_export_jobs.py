@@ -46,7 +46,7 @@ def show(user: Caller, export_id: int) -> dict[str, Any]:
 def a_worker(env: dict[str, str], first: str = "pass") -> Child:
     """A worker in one process: RQ's own forks one a job, which outlives a worker that is killed, and goes on."""
     start = f"{first}; import rq; rq.Worker = rq.SimpleWorker; from app.cli import almanac; almanac()"
-    return Child(Service("worker", [sys.executable, "-c", start, "worker"], env, says="Listening on"))
+    return Child(Service("worker", [sys.executable, "-c", start, "worker"], env, says='"event":"working"'))
 
 
 def let_time_pass(conn: DictConnection, work: Work) -> None:

@@ -91,6 +91,6 @@ def test_while_the_database_is_away_its_numbers_are_missing_and_a_process_is_not
 
 
 def test_a_worker_tells_that_it_can_work(config: Config) -> None:
-    with almanac(config, "worker", says="Listening on") as port:
+    with almanac(config, "worker", says='"event":"working"') as port:
         assert ask(port, "/readyz") == 200
         assert numbers(port)["process_resident_memory_bytes"] > 2**20

@@ -164,7 +164,7 @@ def test_two_schedulers_and_three_workers_of_which_the_busy_ones_are_killed_do_a
         active = start("schedule", '"event":"active"')
         start("schedule", '"event":"standing by"')
         for _ in range(3):
-            start("worker", "Listening on")
+            start("worker", '"event":"working"')
         wait_for(ended)
 
         conn.execute("INSERT INTO held_ticks VALUES (1)")

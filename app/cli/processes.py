@@ -1,5 +1,6 @@
 """Commands that run a part of the platform until SIGTERM."""
 
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rq import Queue
 
     from ingestor.probes import Needs
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -70,6 +73,8 @@ def worker() -> None:
 
     config, queue = _for_jobs()
     metrics.serve(_needs(config, queue))
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)  # each job says itself what it did; RQ has four lines more
+    log.info("working")
     try:
         Worker([queue], connection=queue.connection, serializer=queue.serializer).work()
     except RedisError as error:
