@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -108,6 +109,35 @@ def test_what_is_not_well_is_named_with_its_limit_and_the_way_out(
     (number,) = [number for number, line in enumerate(lines) if line.startswith(f"BAD {said[0]}")]
     finding = " ".join(lines[number : number + 2])
     assert all(words in finding for words in said), finding
+
+
+def test_what_late_data_brings_to_a_converted_aggregate_is_converted_in_its_turn(own: DictConnection) -> None:
+    own.execute("INSERT INTO users (id, username, email, password_hash) VALUES (7, 'late', 'late@example.org', '')")
+    own.execute("INSERT INTO devices (id, owner_id, name) VALUES (7, 7, 'Late')")
+
+    def write_late(hour: int) -> None:
+        own.execute(
+            "INSERT INTO datapoints (device_id, sensor_id, time, value) VALUES (7, 55, %s, 1)",
+            [datetime(2020, 3, 1, hour, tzinfo=UTC)],
+        )
+        own.execute("INSERT INTO rollup_dirty (device_id, day) VALUES (7, '2020-03-01')")
+        refresh_all(own)
+
+    def in_row_store() -> list[dict[str, Any]]:
+        return own.execute(
+            "SELECT a.view_name FROM timescaledb_information.chunks AS c "
+            "JOIN timescaledb_information.continuous_aggregates AS a "
+            "ON c.hypertable_name = a.materialization_hypertable_name "
+            "JOIN _timescaledb_catalog.chunk AS k ON k.table_name = c.chunk_name "
+            "WHERE c.range_end < '2021-06-01' AND k.status <> 1 ORDER BY 1"  # 1: all of it is in the columnstore
+        ).fetchall()
+
+    views = [{"view_name": f"datapoints_{width}"} for width in ("15m", "1d", "1h")]
+    for hour in (3, 5):
+        write_late(hour)
+        assert in_row_store() == views
+        own.execute("CALL convert_rollups_to_columnstore()")
+        assert in_row_store() == []
 
 
 @pytest.fixture(scope="module")
