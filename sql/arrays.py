@@ -3,6 +3,7 @@
 Register on a connection, ask for binary results, and `array_agg(…)` of int4, float8 or timestamptz arrives as an
 ndarray; ndarrays go the other way as parameters. Times are int64 microseconds since 1970-01-01 UTC.
 Layout: PostgreSQL's array_send and array_recv, src/backend/utils/adt/arrayfuncs.c. Nulls are not supported.
+What is sent as the bytes of its values alone, `floats_sent` and `times_sent` read.
 """
 
 import struct
@@ -19,6 +20,16 @@ _POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01
 
 Times = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def floats_sent(values: bytes) -> Floats:
+    """Return what `string_agg(float8send(…), '')` gave."""
+    return np.frombuffer(values, ">f8").astype(np.float64)
+
+
+def times_sent(values: bytes) -> Times:
+    """Return what `string_agg(timestamptz_send(…), '')` gave."""
+    return np.frombuffer(values, ">i8") + _POSTGRES_EPOCH_US
 
 
 class _ArrayLoader(Loader):

@@ -1,5 +1,6 @@
 -- What history is answered from. Each segment of a range is one of the `segment_` queries: a row of arrays for each
--- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order. They are
+-- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order, and are
+-- bytes, for sql.arrays: real arrays are first gathered and then written, which took a quarter longer. They are
 -- gathered sensor by sensor: to look for the group of each row took a fifth of the time, a column with FILTER as much.
 
 -- name: history_state(device_id, first_day, last_day, as_of, sensor_ids, keys)^
@@ -82,7 +83,7 @@ FROM (
 SELECT s.id AS sensor_id, d.time, d.value
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
-    SELECT array_agg(time) AS time, array_agg(value) AS value
+    SELECT string_agg(timestamptz_send(time), '') AS time, string_agg(float8send(value), '') AS value
     FROM (
         SELECT time, CASE WHEN :as_received THEN raw ELSE value END AS value
         FROM datapoints
@@ -97,7 +98,7 @@ WHERE d.time IS NOT NULL;
 SELECT s.id AS sensor_id, b.time, b.n, b.sum
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
-    SELECT array_agg(bucket) AS time, array_agg(n::double precision) AS n, array_agg(sum) AS sum
+    SELECT string_agg(timestamptz_send(bucket), '') AS time, string_agg(float8send(n), '') AS n, string_agg(float8send(sum), '') AS sum
     FROM datapoints_15m
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
@@ -109,14 +110,14 @@ SELECT s.id AS sensor_id, b.time, b.n, b.sum, b.m2, b.min, b.max, b.first, b.las
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
     SELECT
-        array_agg(bucket) AS time,
-        array_agg(n::double precision) AS n,
-        array_agg(sum) AS sum,
-        array_agg(m2) AS m2,
-        array_agg(min) AS min,
-        array_agg(max) AS max,
-        array_agg(first) AS first,
-        array_agg(last) AS last
+        string_agg(timestamptz_send(bucket), '') AS time,
+        string_agg(float8send(n), '') AS n,
+        string_agg(float8send(sum), '') AS sum,
+        string_agg(float8send(m2), '') AS m2,
+        string_agg(float8send(min), '') AS min,
+        string_agg(float8send(max), '') AS max,
+        string_agg(float8send(first), '') AS first,
+        string_agg(float8send(last), '') AS last
     FROM datapoints_15m
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
@@ -127,7 +128,7 @@ WHERE b.time IS NOT NULL;
 SELECT s.id AS sensor_id, b.time, b.n, b.sum
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
-    SELECT array_agg(bucket) AS time, array_agg(n::double precision) AS n, array_agg(sum) AS sum
+    SELECT string_agg(timestamptz_send(bucket), '') AS time, string_agg(float8send(n), '') AS n, string_agg(float8send(sum), '') AS sum
     FROM datapoints_1h
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
@@ -139,14 +140,14 @@ SELECT s.id AS sensor_id, b.time, b.n, b.sum, b.m2, b.min, b.max, b.first, b.las
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
     SELECT
-        array_agg(bucket) AS time,
-        array_agg(n::double precision) AS n,
-        array_agg(sum) AS sum,
-        array_agg(m2) AS m2,
-        array_agg(min) AS min,
-        array_agg(max) AS max,
-        array_agg(first) AS first,
-        array_agg(last) AS last
+        string_agg(timestamptz_send(bucket), '') AS time,
+        string_agg(float8send(n), '') AS n,
+        string_agg(float8send(sum), '') AS sum,
+        string_agg(float8send(m2), '') AS m2,
+        string_agg(float8send(min), '') AS min,
+        string_agg(float8send(max), '') AS max,
+        string_agg(float8send(first), '') AS first,
+        string_agg(float8send(last), '') AS last
     FROM datapoints_1h
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
@@ -157,7 +158,7 @@ WHERE b.time IS NOT NULL;
 SELECT s.id AS sensor_id, b.time, b.n, b.sum
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
-    SELECT array_agg(bucket) AS time, array_agg(n::double precision) AS n, array_agg(sum) AS sum
+    SELECT string_agg(timestamptz_send(bucket), '') AS time, string_agg(float8send(n), '') AS n, string_agg(float8send(sum), '') AS sum
     FROM datapoints_1d
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
@@ -169,14 +170,14 @@ SELECT s.id AS sensor_id, b.time, b.n, b.sum, b.m2, b.min, b.max, b.first, b.las
 FROM unnest(:sensor_ids::integer[]) AS s (id)
 CROSS JOIN LATERAL (
     SELECT
-        array_agg(bucket) AS time,
-        array_agg(n::double precision) AS n,
-        array_agg(sum) AS sum,
-        array_agg(m2) AS m2,
-        array_agg(min) AS min,
-        array_agg(max) AS max,
-        array_agg(first) AS first,
-        array_agg(last) AS last
+        string_agg(timestamptz_send(bucket), '') AS time,
+        string_agg(float8send(n), '') AS n,
+        string_agg(float8send(sum), '') AS sum,
+        string_agg(float8send(m2), '') AS m2,
+        string_agg(float8send(min), '') AS min,
+        string_agg(float8send(max), '') AS max,
+        string_agg(float8send(first), '') AS first,
+        string_agg(float8send(last), '') AS last
     FROM datapoints_1d
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b

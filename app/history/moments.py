@@ -51,10 +51,10 @@ class Moments:
         Chan, Golub, LeVeque (1979): the m2 of a union is the parts' m2 and the squares of their means' distances from
         the common mean, each times n. The mean is taken first: sums of squares would lose small spreads.
         """
-        begins = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])[: len(keys)]
+        begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))[: len(keys)]
         if len(begins) == len(self):
             return replace(self, time=keys)
-        lengths = np.diff(np.r_[begins, len(keys)])
+        lengths = np.diff(np.append(begins, len(keys)))
         n = np.add.reduceat(self.n, begins)
         total = np.add.reduceat(self.sum, begins)
         distance = self.sum / self.n - np.repeat(total / n, lengths)
@@ -74,8 +74,8 @@ def quantiles(keys: Times, values: Floats, quantile: float) -> Floats:
     """Return the quantile (0 to 1, linear between ranks as numpy's) of each run of equal keys."""
     order = np.lexsort((values, -keys))
     ranked = values[order]
-    begins = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    lengths = np.diff(np.r_[begins, len(keys)])
+    begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    lengths = np.diff(np.append(begins, len(keys)))
     rank = quantile * (lengths - 1)
     below = np.floor(rank).astype(np.int64)
     above = np.minimum(below + 1, lengths - 1)

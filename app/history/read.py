@@ -13,7 +13,7 @@ from app.history.plan import RAW, Segment, coarsest_source, plan
 from app.history.rollup import Rollup
 from ingestor.times import from_us
 from sql import Pool, queries
-from sql.arrays import Floats, Times
+from sql.arrays import Floats, Times, floats_sent, times_sent
 
 LARGEST_IN_BUCKETS = 1e100  # as in the aggregates: the squares of what is larger are beyond a double
 MOST_ROWS_TOGETHER = 400_000  # of several components: some 30 MB
@@ -142,8 +142,13 @@ def _read_segment(pool: Pool, selection: Selection, segment: Segment, sensor_ids
     return {row.pop("sensor_id"): _moments(row) for row in rows}
 
 
-def _moments(columns: dict[str, Any]) -> Moments:
+def _moments(columns: dict[str, bytes]) -> Moments:
     """Return a row's columns newest first."""
-    order = np.argsort(-columns["time"], kind="stable")  # timsort, which finds the runs that chunks are
-    ordered = {name: column[order] for name, column in columns.items()}
-    return Moments.of_readings(**ordered) if "value" in ordered else Moments.of_groups(**ordered)
+    times = times_sent(columns.pop("time"))
+    order = np.argsort(-times, kind="stable")  # timsort, which finds the runs that chunks are
+    ordered = {name: floats_sent(column)[order] for name, column in columns.items()}
+    return (
+        Moments.of_readings(times[order], **ordered)
+        if "value" in ordered
+        else Moments.of_groups(times[order], **ordered)
+    )
