@@ -46,9 +46,13 @@ BEHIND = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction, psyc
 # Of AWAY as PostgreSQL has it, and yet what was sent is to blame.
 _TOO_MUCH = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 
+# To plan these takes as long as to run them. All others are planned for their parameters each time: a plan made for any
+# does not leave out the filters that nobody has set, nor the chunks of datapoints that nobody has asked for.
+_PREPARED = {"history_state"} | {f"segment_{width}{form}" for width in ("15m", "1h", "1d") for form in ("", "_whole")}
+_ONLY_THOSE = 2**31  # executions before psycopg prepares a statement by itself
+
 # Statements commit by themselves; `with conn.transaction():` is the unit of work.
-# prepare_threshold: clients of the embedded database share one session, and so one set of prepared statements.
-_CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
+_CONNECTION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": _ONLY_THOSE, "row_factory": dict_row}
 
 # jsonb writes 1e300 as an integer of 301 digits: one that 64 bits do not hold is read as a float, as JSON.parse does.
 set_json_loads(orjson.loads)
@@ -66,7 +70,13 @@ class _Adapter(PyFormatAdapter):
         self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
     ) -> list[DictRow]:
         with self._cursor(conn) as cursor:
-            return cursor.execute(sql, parameters).fetchall()
+            return cursor.execute(sql, parameters, prepare=query_name in _PREPARED).fetchall()
+
+    def select_one(  # type: ignore[override]
+        self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
+    ) -> DictRow | None:
+        rows = self.select(conn, query_name, sql, parameters)
+        return rows[0] if rows else None
 
     def _cursor(self, conn: DictConnection) -> Cursor[DictRow]:
         return conn.cursor(binary=True)  # numbers and times arrive as they are, arrays as ndarrays
@@ -82,7 +92,7 @@ def connect(database_url: str, patience_s: float | None = None) -> DictConnectio
     so long; the embedded database, which has no such settings, ignores it.
     """
     conn = psycopg.connect(conninfo(database_url, patience_s), **_CONNECTION)
-    arrays.register(conn)
+    _configure(conn)
     return conn
 
 
@@ -111,7 +121,7 @@ def open_pool(
         timeout=timeout,
         # For how long the pool tries by itself, ever more rarely; afterwards it tries when somebody asks.
         reconnect_timeout=5.0,
-        configure=arrays.register,
+        configure=_configure,
         check=check,
         open=True,
     )
@@ -139,6 +149,12 @@ def conninfo(database_url: str, patience_s: float | None = None, *, writable: bo
     if writable:
         defaults["target_session_attrs"] = given.get("target_session_attrs", "read-write")
     return make_conninfo(database_url, **defaults)
+
+
+def _configure(conn: DictConnection) -> None:
+    arrays.register(conn)
+    if conn.info.parameter_status("shared_session"):  # of the embedded database: with others' statements, of equal names
+        conn.prepare_threshold = None
 
 
 def _check_open(conn: DictConnection) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from caller import Caller
+from psycopg import ClientCursor
+from psycopg.rows import tuple_row
 from waiting import refresh_all
 
-from sql import DictConnection, queries
+from sql import DictConnection, connect, queries
 
 FIRST = datetime(2021, 1, 6, 12, tzinfo=UTC)
 WEEKS = 60  # as many chunks
@@ -58,6 +60,37 @@ def test_a_range_is_read_from_its_chunks_by_the_key(conn: DictConnection, device
     # In an aggregate's table of one page TimescaleDB's own index of the bucket may do as well.
     of_the_key = [line for line in conditions if "device_id = " in line]
     assert of_the_key or (conditions and name not in ("segment_raw", "reading_interval")), lines
+
+
+@pytest.mark.parametrize("name", [name for name in SEGMENTS if re.search(r"_(15m|1h|1d)", name)])
+def test_a_prepared_plan_opens_the_chunks_of_the_range_alone(conn: DictConnection, device_id: int, name: str) -> None:
+    """PostgreSQL may keep a plan made for any range: `history` has these prepared."""
+    parameters = SEGMENTS[name] | {"device_id": device_id}
+    numbered = {parameter: f"${number}" for number, parameter in enumerate(parameters, 1)}
+    with conn.transaction(force_rollback=True):
+        conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        conn.execute(
+            f"PREPARE any_range (int, int[], timestamptz, timestamptz) AS {getattr(queries, name).sql % numbered}"
+        )
+        try:
+            rows = ClientCursor(conn, row_factory=tuple_row).execute(
+                "EXPLAIN (ANALYZE, COSTS off, TIMING off) EXECUTE any_range (%s, %s, %s, %s)", list(parameters.values())
+            )
+            lines = [line for (line,) in rows]
+        finally:
+            conn.execute("DEALLOCATE any_range")
+    chunks = set(re.findall(r" on (_hyper_\d+_\d+_chunk)(?!.*never executed)", "\n".join(lines)))
+
+    assert 1 <= len(chunks) <= 2, lines
+
+
+def test_connections_to_one_session_share_no_prepared_statements(database_url: str, device_id: int) -> None:
+    week = {"start": FIRST - timedelta(days=1), "before": FIRST + timedelta(weeks=1)}
+    segment = {"device_id": device_id, "sensor_ids": [55], **week}
+    for _ in range(2):
+        with connect(database_url) as first, connect(database_url) as second:
+            for conn in (first, second, first):
+                assert [row["sensor_id"] for row in queries.segment_1d(conn, **segment)] == [55]
 
 
 def test_a_reading_from_2106_moves_neither_the_horizon_nor_an_aggregate(user: Caller, conn: DictConnection) -> None:

@@ -34,6 +34,17 @@ def test_every_migration_and_the_catalogue_are_there(server: PostgresServer) -> 
         conn.execute("CALL refresh_rollups()")
 
 
+def test_a_connection_of_its_own_session_plans_what_history_asks_once(server: PostgresServer) -> None:
+    anything = {"device_id": 1, "first_day": None, "last_day": None, "as_of": None, "sensor_ids": [], "keys": []}
+    with connect(server.url) as conn:
+        for _ in range(3):
+            queries.history_state(conn, **anything)
+            queries.sensors_by_id(conn, ids=[55])
+        prepared = conn.execute("SELECT statement, generic_plans + custom_plans AS runs FROM pg_prepared_statements")
+
+        assert [(row["statement"].split()[0], row["runs"]) for row in prepared] == [("SELECT", 3)]
+
+
 def test_a_copy_follows_its_original_and_takes_its_place(server: PostgresServer, directory: Path) -> None:
     copy = base_backup_of(server, directory / "second")
     try:

@@ -32,6 +32,8 @@ export async function boot(directory) {
   startup.writeInt32BE(startup.length)
   exec(startup) // asks for a password, any
   const greeting = exec(frame('p', 'any\0'))
+  // Says to whom it matters that statements must not be prepared under a name; before the six bytes of ReadyForQuery.
+  const shared = frame('S', 'shared_session\0on\0')
   // The build's own defaults: DEBUG messages in every reply, and no sequential scan where an index will do.
   query('SET client_min_messages = notice; SET enable_seqscan = on')
   query("LOAD 'timescaledb'") // nothing is preloaded, and a client's first statement must know hypertables
@@ -40,7 +42,7 @@ export async function boot(directory) {
     query('CHECKPOINT')
     writeFileSync(complete, '')
   }
-  return greeting
+  return Buffer.concat([greeting.subarray(0, -6), shared, greeting.subarray(-6)])
 }
 
 /** PGlite's own transport parses and keeps every row of every reply: five times slower, and memory grows. */
