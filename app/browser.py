@@ -1,14 +1,14 @@
 """Who sits at the browser: a signed cookie for our own pages, which names a session of the database.
 
-No route of the API looks at it. Pages that change something take forms alone, and a form without the token that this
-browser was given with the page changes nothing.
+No route of the API looks at it but the stream's, which changes nothing. Pages that change something take forms alone,
+and a form without the token that this browser was given with the page changes nothing.
 """
 
 import secrets
 from datetime import timedelta
 
-from flask import Flask, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from app.config import Config
 from app.database import connection
@@ -18,6 +18,11 @@ _LIFETIME = timedelta(hours=12)
 
 
 class _Cookies(SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return SecureCookieSession()  # as Flask does, but that it first makes what would read the cookie
+        return super().open_session(app, request)
+
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
