@@ -62,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     years = YEARS if options.kit_years >= 5 else {1: options.kit_years}
     print(f"{load(options.database_url, years):,} datapoints")
-    with psycopg.connect(options.database_url, autocommit=True, prepare_threshold=None) as conn:
+    with psycopg.connect(options.database_url, autocommit=True) as conn:
         conn.execute("SET timezone = 'UTC'")
         with running_api(options.database_url, options.redis_url) as port:
             hourly_year(conn, port)
@@ -136,16 +136,19 @@ class Taken(NamedTuple):
         return f"{self.median / other.median:.2f} (fastest {self.fastest / other.fastest:.2f})"
 
 
-def measure(*calls: Callable[[], Any], times: int = 41) -> list[Taken]:
-    """Call each in turn, so that what else the machine does meets them all alike."""
+def measure(*calls: Callable[[], Any], rounds: int = 9, in_a_row: int = 5) -> list[Taken]:
+    """Call each some times in a row, round after round: so what else the machine does meets them all alike, and nobody
+    pays each time for what the other has thrown out of the processor's caches.
+    """
     for call in calls:
         call()
     taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(times):
+    for _ in range(rounds):
         for call, its in zip(calls, taken, strict=True):
-            begun = time.perf_counter()
-            call()
-            its.append((time.perf_counter() - begun) * 1000)
+            for _ in range(in_a_row):
+                begun = time.perf_counter()
+                call()
+                its.append((time.perf_counter() - begun) * 1000)
     return [Taken(statistics.median(its), min(its)) for its in taken]
 
 
@@ -168,7 +171,7 @@ def daily(conn: psycopg.Connection, port: int, years: int) -> None:
             short, long = measure(
                 lambda where=where, stored=stored: conn.execute(stored, where).fetchall(),
                 lambda where=where, raw=raw: conn.execute(raw, where).fetchall(),
-                times=11,
+                rounds=5,
             )
             print(f"{days} days by the day, {name}: aggregate {short}, raw {long}, factor {long.over(short)}")
     connection = http.client.HTTPConnection("127.0.0.1", port)
