@@ -1,6 +1,7 @@
 """Mails: written from templates, sent by a worker, each once whatever the mail server does."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ from flask import Flask
 from jinja2 import UndefinedError
 from mail_server import Mailbox
 from rq import Queue
-from rq.job import Job
-from rq.registry import FailedJobRegistry, ScheduledJobRegistry
+from rq.job import Job, JobStatus
+from rq.registry import FailedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 
 from app.config import Config
-from app.jobs.queue import open_queue
+from app.jobs.queue import enqueue, open_queue
 from app.mail import send_later
 from app.mail.message import write
 from app.mail.smtp import send
@@ -103,8 +104,7 @@ def test_what_the_server_refuses_for_good_is_not_tried_again_until_an_admin_says
     assert ScheduledJobRegistry(queue=queue).get_job_ids() == []
     (failed,) = admin.get("/v0/admin/failed_mails").json
     assert (failed["id"], failed["template"], failed["to"]) == (mail_id, "export_finished", TO)
-    assert "550" in failed["error"]
-    assert "no such mailbox" in failed["error"]
+    assert failed["error"] == "RefusedMailError: the mail server refuses: (550, b'no such mailbox')"
     assert VALUES["download_url"] not in str(failed)
 
     mailbox.answer = "250 kept"
@@ -114,6 +114,44 @@ def test_what_the_server_refuses_for_good_is_not_tried_again_until_an_admin_says
     assert [message["To"] for message in mailbox.messages] == [TO]
     assert admin.get("/v0/admin/failed_mails").json == []
     assert admin.post(f"/v0/admin/failed_mails/{mail_id}/send").status_code == 404
+
+
+def test_mails_that_failed_are_listed_alone_the_newest_first(
+    mailbox: Mailbox, work: Callable[[], None], queue: Queue, admin: Caller
+) -> None:
+    queue.empty()  # of what the account has caused
+    mailbox.answer = "550 no such mailbox"
+    for mail_id in ("b-older", "a-newer"):
+        send_later("export_finished", TO, mail_id=mail_id, **VALUES)
+    enqueue("mail.nothing_of_that_name")
+    for job in queue.jobs:
+        job.created_at -= timedelta(days=1)
+        job.save()
+    before = datetime.now(UTC).replace(microsecond=0)
+    work()
+    assert len(queue.failed_job_registry) == 3
+    queue.connection.zincrby(queue.failed_job_registry.key, -60, "mail-b-older")  # RQ knows the time to the second
+
+    listed = admin.get("/v0/admin/failed_mails").json
+    assert [mail["id"] for mail in listed] == ["mail-a-newer", "mail-b-older"]
+    assert all(datetime.fromisoformat(mail["failed_at"]) >= before for mail in listed)
+
+
+def test_a_mail_whose_worker_died_at_its_last_try_says_so(
+    work: Callable[[], None], queue: Queue, admin: Caller
+) -> None:
+    queue.empty()  # of what the account has caused
+    send_later("export_finished", TO, **VALUES)
+    (job,) = queue.jobs
+    job.retries_left = 0
+    job.save()
+    job.set_status(JobStatus.STARTED)
+    started = StartedJobRegistry(queue=queue)
+    queue.connection.zadd(started.key, {f"{job.id}:of-a-worker-that-died": 1})
+    started.cleanup()  # what any worker does
+
+    (failed,) = admin.get("/v0/admin/failed_mails").json
+    assert failed["error"] == "its worker died"
 
 
 def test_without_a_mail_server_the_reason_is_kept_with_the_job(

@@ -6,6 +6,8 @@ from rq import Queue
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 
+_OF_A_DEATH = ("AbandonedJobError", "Work-horse terminated")  # what RQ says where a job has raised nothing
+
 
 def listed(queue: Queue) -> list[dict[str, Any]]:
     """Return them without what they say, which may be secret; the newest first. Raises redis.RedisError."""
@@ -26,11 +28,13 @@ def send(queue: Queue, mail_id: str) -> bool:
 def _shown(job: Job) -> dict[str, Any]:
     template, to, _ = job.args
     result = job.latest_result()
-    lines = (result.exc_string or "").strip().splitlines() if result else []
+    error = (result.exc_string or "").strip().rpartition("\n")[2] if result else ""
+    if not error or any(words in error for words in _OF_A_DEATH):
+        error = "its worker died"
     return {
         "id": job.id,
         "template": template,
         "to": to,
         "failed_at": job.ended_at,
-        "error": lines[-1].rpartition("app.mail.errors.")[2] if lines else "its worker died",
+        "error": error.rpartition("app.mail.errors.")[2],
     }
