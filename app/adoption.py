@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ingestor.intake import Message, read_messages, refused
+from ingestor.intake import Message, read_early, read_messages, refused
 from ingestor.known import Known
 from ingestor.writer import Writer
 from sql import DictConnection, is_refusal, queries
@@ -26,7 +26,7 @@ def adopt(conn: DictConnection, device_id: int, token_hash: bytes, since: dateti
             return 0
         known, name = Known(), token_hash.hex()  # the token itself is not known here, and need not be
         known.remember(name, device_id)
-        messages = [Message(row["topic"].replace("/sck/+/", f"/sck/{name}/"), bytes(row["payload"])) for row in rows]
+        messages = [read_early(row["topic"].replace("/sck/+/", f"/sck/{name}/"), bytes(row["payload"])) for row in rows]
         _store(conn, messages, device_id, known)
     return len(rows)
 

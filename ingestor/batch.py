@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import repeat
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ingestor.columns import Columns
 from ingestor.payload import Flaw, PlainReading, Readings, Reason, encode_item
 from ingestor.reports import ConfigReport, DeviceError
 from ingestor.sensors import Sensors
+from ingestor.times import to_us
 
 # Broken clocks say 2106: an aggregate's watermark would move past everything to come. A day ahead is taken, as on the
 # platform whose wire this is.
 LATEST_AHEAD = timedelta(days=1)
 
 _LONGEST_TOPIC = 500  # characters, of its end
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Quarantined(NamedTuple):
@@ -44,12 +43,15 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Columns of datapoints, one row a value, and everything else that the same messages brought."""
+    """Columns of readings, of their values, and everything else that the same messages brought."""
 
     earliest: datetime  # UTC: what is older is kept aside
+    # one a reading, which has values of several sensors
     device_ids: list[int] = field(default_factory=list)
-    sensor_ids: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)  # microseconds since 1970-01-01 UTC
+    sizes: list[int] = field(default_factory=list)  # how many of the values are its own
+    # one a value
+    sensor_ids: list[int] = field(default_factory=list)
     raws: list[float] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     hardware_infos: dict[int, dict[str, Any]] = field(default_factory=dict)  # by device id: the last one counts
@@ -62,16 +64,18 @@ class Batch:
 
     def columns(self) -> Columns:
         """Return the datapoints in the order in which they came."""
-        return Columns.of_raw(self.device_ids, self.sensor_ids, self.times, self.raws)
+        sizes = np.asarray(self.sizes, np.int64)
+        device_ids = np.repeat(np.asarray(self.device_ids, np.int32), sizes)
+        times = np.repeat(np.asarray(self.times, np.int64), sizes)
+        return Columns.of_raw(device_ids, self.sensor_ids, times, self.raws)
 
     def add(
-        self, device_id: int, topic: str, readings: Readings, sensors: Sensors, now: datetime, position: int = 0
+        self, device_id: int, topic: str, readings: Readings, sensors: Sensors, latest: datetime, position: int = 0
     ) -> None:
-        """Add what one message of a known device says, or its reading at this position.
+        """Add what one message of a known device says, or its reading at this position, up to the latest time.
 
-        `topic` is masked, `now` is the clock's.
+        `topic` is masked.
         """
-        latest = now + LATEST_AHEAD
         for point in readings.datapoints:
             sensor_id = sensors.find(device_id, point.sensor)
             item = {"id": point.sensor, "value": point.raw}
@@ -81,33 +85,34 @@ class Batch:
                 detail = f"{point.time:%Y-%m-%dT%H:%M:%SZ} is not between {self.earliest:%Y-%m-%d} and a day from now"
                 flaw = Flaw(encode_item(point.time, item), Reason.IMPOSSIBLE_TIME, detail)
             else:
-                self.device_ids.append(device_id)
-                self.sensor_ids.append(sensor_id)
-                self.times.append((point.time - _EPOCH) // _MICROSECOND)
-                self.raws.append(point.raw)
+                self._append(device_id, point.time, (sensor_id,), (point.raw,))
                 continue
             self.keep_aside(device_id, topic, flaw, position=position)
         for flaw in readings.flaws:
             self.keep_aside(device_id, topic, flaw, position=position)
 
-    def add_plain(self, device_id: int, readings: Sequence[PlainReading], sensors: Sensors, now: datetime) -> bool:
+    def add_plain(self, device_id: int, readings: Sequence[PlainReading], sensors: Sensors, latest: datetime) -> bool:
         """Add a message in which nothing is out of order, or return False and add nothing: `add` says what is."""
-        latest = now + LATEST_AHEAD
         for time, sensor_ids, _ in readings:
             if not (self.earliest <= time <= latest and sensors.ids.issuperset(sensor_ids)):
                 return False
         for time, sensor_ids, raws in readings:
-            self.device_ids.extend(repeat(device_id, len(raws)))
-            self.sensor_ids.extend(sensor_ids)
-            self.times.extend(repeat((time - _EPOCH) // _MICROSECOND, len(raws)))
-            self.raws.extend(raws)
+            self._append(device_id, time, sensor_ids, raws)
         return True
+
+    def _append(self, device_id: int, time: datetime, sensor_ids: Sequence[int], raws: Sequence[float]) -> None:
+        self.device_ids.append(device_id)
+        self.times.append(to_us(time))
+        self.sizes.append(len(raws))
+        self.sensor_ids.extend(sensor_ids)
+        self.raws.extend(raws)
 
     def extend(self, other: "Batch") -> None:
         """Add the datapoints of another batch."""
         self.device_ids += other.device_ids
-        self.sensor_ids += other.sensor_ids
         self.times += other.times
+        self.sizes += other.sizes
+        self.sensor_ids += other.sensor_ids
         self.raws += other.raws
 
     def keep_aside(

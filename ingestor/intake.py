@@ -46,13 +46,7 @@ def read_early(topic: str, payload: bytes) -> Message:
     return Message(topic, payload, parse_plain(payload) if known and known.kind is Kind.JSON else None)
 
 
-class _Said(NamedTuple):
-    """What one message of a known device says."""
-
-    device_id: int
-    topic: Topic
-    payload: bytes
-    plain: Plain | None
+_Said = tuple[int, Topic, Message]  # by which device, and where; a tuple, for there are thousands
 
 
 def read_messages(conn: DictConnection, messages: Sequence[Message], known: Known, now: datetime) -> Batch:
@@ -84,6 +78,8 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
             payload = b"" if topic.kind is Kind.HELLO else message.payload
             flaw = Flaw(payload, Reason.UNKNOWN_TOKEN, "no device has this token, or it has expired")
             batch.keep_aside(None, topic.masked, flaw, token_hash)
+        elif message.plain is not None:
+            said.append((device_id, topic, message))
         elif topic.kind is Kind.INFO:
             info = parse_object(message.payload)
             if info is None:
@@ -96,10 +92,9 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
             for flaw in flaws:
                 batch.keep_aside(device_id, topic.masked, flaw)
         elif topic.kind is Kind.CONFIG_REPORT:
-            configured.append(_Said(device_id, topic, message.payload, None))
+            configured.append((device_id, topic, message))
         elif topic.kind is not Kind.HELLO:
-            plain = message.plain or (parse_plain(message.payload) if topic.kind is Kind.JSON else None)
-            said.append(_Said(device_id, topic, message.payload, plain))
+            said.append((device_id, topic, message))
     if configured:
         _read_config_reports(conn, configured, now, batch)
     _read(conn, said, known, now, batch)
@@ -119,8 +114,8 @@ def read_json(conn: DictConnection, device_id: int, source: str, payload: bytes,
     """Read a payload of the JSON topic that came through another door; `source` is what quarantine calls it."""
     known.refresh(conn)
     batch = Batch(known.earliest(now))
-    said = [_Said(device_id, Topic(Kind.JSON, None, source), payload, parse_plain(payload))]
-    _read(conn, said, known, now, batch)
+    message = Message(source, payload, parse_plain(payload))
+    _read(conn, [(device_id, Topic(Kind.JSON, None, source), message)], known, now, batch)
     return batch
 
 
@@ -132,59 +127,60 @@ def read_parts(
     batch = Batch(known.earliest(now))
     known.sensors.look_up(conn, set(), ((device_id, point) for part in parts for point in part.datapoints))
     for position, part in enumerate(parts):
-        batch.add(device_id, source, part, known.sensors, now, position)
+        batch.add(device_id, source, part, known.sensors, now + LATEST_AHEAD, position)
     return batch
 
 
 def _read_config_reports(conn: DictConnection, said: list[_Said], now: datetime, batch: Batch) -> None:
-    device_ids = list({message.device_id for message in said})
+    device_ids = list({device_id for device_id, _, _ in said})
     versions = {
         row["device_id"]: row["version"] for row in queries.config_versions_of_devices(conn, device_ids=device_ids)
     }
-    for number, message in enumerate(said):
+    for number, (device_id, topic, message) in enumerate(said):
         # what was said later in a batch was said later
         report: ConfigReport | Flaw = parse_config_report(message.payload, now + number * _MICROSECOND)
         if isinstance(report, ConfigReport):
-            newest = versions.get(message.device_id, 0)
+            newest = versions.get(device_id, 0)
             if report.version <= newest:
-                batch.config_reports[message.device_id, report.version] = report
+                batch.config_reports[device_id, report.version] = report
                 continue
             detail = f"the device was never told version {report.version}; the newest is {newest}"
             report = Flaw(message.payload, Reason.UNKNOWN_VERSION, detail)
-        batch.keep_aside(message.device_id, message.topic.masked, report)
+        batch.keep_aside(device_id, topic.masked, report)
 
 
 def _read(conn: DictConnection, said: list[_Said], known: Known, now: datetime, batch: Batch) -> None:
     plain_ids: set[int] = set()
     parts: dict[int, tuple[list[Readings], str | int | None]] = {}
-    for number, message in enumerate(said):
+    for number, (_, topic, message) in enumerate(said):
         if message.plain is not None:
             for reading in message.plain.readings:
                 plain_ids.update(reading.sensor_ids)
         else:
-            parts[number] = _parse(message)
+            parts[number] = _parse(topic, message)
     named = (
-        (said[number].device_id, point)
+        (said[number][0], point)
         for number, (each, _) in parts.items()
         for readings in each
         for point in readings.datapoints
     )
     known.sensors.look_up(conn, plain_ids, named)
-    for number, message in enumerate(said):
+    latest = now + LATEST_AHEAD
+    for number, (device_id, topic, message) in enumerate(said):
         first_row, first_flaw = len(batch.raws), len(batch.quarantined)
         plain = message.plain
-        if plain and batch.add_plain(message.device_id, plain.readings, known.sensors, now):
+        if plain is not None and batch.add_plain(device_id, plain.readings, known.sensors, latest):
             receipt_id = plain.receipt_id
         else:
-            each, receipt_id = parts.get(number) or _parse(message)
+            each, receipt_id = parts.get(number) or _parse(topic, message)
             for position, readings in enumerate(each):
-                batch.add(message.device_id, message.topic.masked, readings, known.sensors, now, position)
+                batch.add(device_id, topic.masked, readings, known.sensors, latest, position)
         if receipt_id is not None:
             rows, flaws = slice(first_row, len(batch.raws)), slice(first_flaw, len(batch.quarantined))
-            batch.asked.append(Asked(message.topic.receipts, receipt_id, rows, flaws))
+            batch.asked.append(Asked(topic.receipts, receipt_id, rows, flaws))
 
 
-def _parse(message: _Said) -> tuple[list[Readings], str | int | None]:
-    if message.topic.kind is Kind.RAW:
+def _parse(topic: Topic, message: Message) -> tuple[list[Readings], str | int | None]:
+    if topic.kind is Kind.RAW:
         return [parse_readings(Kind.RAW, message.payload)], None
     return parse_each(message.payload)

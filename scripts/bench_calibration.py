@@ -32,7 +32,7 @@ from app.jobs import recalibrate
 from ingestor import writer
 from ingestor.columns import Columns
 from ingestor.equation import EquationError, compile_equation
-from ingestor.intake import Message, read_messages
+from ingestor.intake import read_early, read_messages
 from ingestor.known import Known
 from scripts import services
 from scripts.bench_platform import database, make_devices
@@ -173,7 +173,7 @@ def ingest(conn: DictConnection, batches: int) -> dict[str, Any]:
 
     def batch(name: str, number: int) -> Work:
         messages = [
-            Message(
+            read_early(
                 f"device/sck/{name}{place % _DEVICES}/readings",
                 json_payload(start + timedelta(minutes=10 * number + place // _DEVICES), values[place]),
             )

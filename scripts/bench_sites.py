@@ -87,8 +87,9 @@ def batch(devices: list[int], start: datetime, minutes: int, chance: np.random.G
     made = Batch(EARLIEST)
     shape = (minutes, len(devices), len(SENSORS))
     micros = int(start.timestamp() * 1e6) + 60_000_000 * np.arange(minutes)
-    made.times = np.broadcast_to(micros[:, None, None], shape).ravel().tolist()
-    made.device_ids = np.broadcast_to(np.array(devices)[None, :, None], shape).ravel().tolist()
+    made.times = np.repeat(micros, len(devices)).tolist()
+    made.device_ids = devices * minutes
+    made.sizes = [len(SENSORS)] * len(made.times)
     made.sensor_ids = np.broadcast_to(np.array(SENSORS), shape).ravel().tolist()
     made.raws = np.round(chance.uniform(0, 100, shape), 2).ravel().tolist()
     return made

@@ -151,8 +151,9 @@ def _writing(database_url: str, port: int, batches: int) -> None:
             for minute in itertools.islice(minutes, 100):
                 for device, sensor in itertools.product(devices, _SENSORS):
                     batch.device_ids.append(device)
-                    batch.sensor_ids.append(sensor)
                     batch.times.append(_START_US + minute * 60_000_000)
+                    batch.sizes.append(1)
+                    batch.sensor_ids.append(sensor)
                     batch.raws.append(float(minute % 50))
             queries.insert_arrival = note if is_noted else lambda *_, **__: 0
             start = time.monotonic()

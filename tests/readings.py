@@ -19,7 +19,7 @@ def receive(
     known.refresh(conn)
     points = [(int(name[1:]), to_us(time), raw) for name, points in sent.items() for time, raw in points]
     sensor_ids, times, raws = (list(column) for column in zip(*points, strict=True))
-    batch = Batch(EARLIEST, [device_id] * len(points), sensor_ids, times, raws)
+    batch = Batch(EARLIEST, [device_id] * len(points), times, [1] * len(points), sensor_ids, raws)
     return Writer(known).write(conn, batch).ledger
 
 
