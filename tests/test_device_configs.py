@@ -63,6 +63,35 @@ def test_a_configuration_that_no_small_device_could_take_is_refused(user: Caller
     assert config(user, device)["desired"] is None
 
 
+def nested(levels: int) -> list[Any]:
+    return [nested(levels - 1)] if levels > 1 else []
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "field"),
+    [
+        ({"settings": {"x": nested(15)}}, {"settings": {"x": nested(16)}}, "settings"),
+        ({"settings": {"x": 2**53}}, {"settings": {"x": 2**53 + 1}}, "settings"),
+        (
+            {"settings": {str(n): 0 for n in range(200)}},
+            {"settings": {str(n): 0 for n in range(201)}},
+            "settings",
+        ),
+        ({"settings": {"x" * 64: 0}}, {"settings": {"x" * 65: 0}}, f"settings.{'x' * 65}.key"),
+        ({}, {"components": {"x" * 65: {}}}, f"components.{'x' * 65}.key"),
+        ({}, {"components": {str(n): {} for n in range(201)}}, "components"),
+        ({"publish_interval": 366 * 86_400}, {"publish_interval": 366 * 86_400 + 1}, "publish_interval"),
+    ],
+)
+def test_a_configuration_is_as_large_as_it_may_be_and_no_larger(
+    user: Caller, most: dict[str, Any], more: dict[str, Any], field: str
+) -> None:
+    device = user.register_device()
+
+    assert list(refusal(user, device, **more)) == [field]
+    put(user, device, **most)
+
+
 def test_a_new_device_is_told_what_its_kit_says(user: Caller, device: dict[str, Any]) -> None:
     shown = config(user, device)
 
