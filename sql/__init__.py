@@ -153,7 +153,8 @@ def conninfo(database_url: str, patience_s: float | None = None, *, writable: bo
 
 def _configure(conn: DictConnection) -> None:
     arrays.register(conn)
-    if conn.info.parameter_status("shared_session"):  # of the embedded database: with others' statements, of equal names
+    # The embedded database's one session has others' statements too, of equal names.
+    if conn.info.parameter_status("shared_session"):
         conn.prepare_threshold = None
 
 
