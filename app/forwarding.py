@@ -51,8 +51,9 @@ def forward(config: Config, mqtt_url: str, stopping: Event, following: Event) ->
     """
     redis = Redis.from_url(config.redis_url, socket_connect_timeout=2, socket_timeout=5)
     while not stopping.is_set():
+        publisher = Publisher(mqtt_url)  # first: an address that is none is no outage
         try:
-            with connect(config.database_url) as conn, Publisher(mqtt_url) as publisher:
+            with connect(config.database_url) as conn, publisher:
                 forwarder = Forwarder(conn, publisher, redis, config.secret_key)
                 following.set()
                 log.info("forwarding")

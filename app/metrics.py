@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from app.database import pool
 from ingestor import probes
 from ingestor.probes import Needs
+from ingestor.settings import PORT
 
 REQUESTS = Counter("almanac_http_requests", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -30,7 +31,7 @@ POOL = Gauge(
 def address() -> tuple[str, int] | None:
     """Return host and port to answer Prometheus on, or None: nobody asks."""
     env = Env()
-    port = env.int("METRICS_PORT", 0)
+    port = env.int("METRICS_PORT", 0, validate=PORT)
     return (env.str("METRICS_HOST", "127.0.0.1"), port) if port else None
 
 

@@ -5,9 +5,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 from environs import FileAwareEnv
+from marshmallow.validate import Range
 from psycopg.conninfo import conninfo_to_dict
 
 from ingestor.subscriber import DEFAULT_GROUP
+
+PORT = Range(0, 0xFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,15 @@ class Settings:
             # The broker keeps undelivered messages under this name: it must come back, and no two may share it. A
             # device's name at the broker is its token, which has no dot, so none can take the queue away.
             client_id=env.str("MQTT_CLIENT_ID", "almanac.ingestor.1"),
-            batch_messages=env.int("BATCH_MESSAGES", 2000),
-            batch_seconds=env.float("BATCH_SECONDS", 0.2),
-            patience_s=env.float("DATABASE_PATIENCE_SECONDS", 30.0),
+            # the broker is to send two batches ahead, which it counts in 16 bits
+            batch_messages=env.int("BATCH_MESSAGES", 2000, validate=Range(1, 0xFFFF // 2)),
+            batch_seconds=env.float("BATCH_SECONDS", 0.2, validate=Range(0)),
+            patience_s=env.float("DATABASE_PATIENCE_SECONDS", 30.0, validate=Range(0, min_inclusive=False)),
             # `bridge/` for brokers that put their own name before ours
             topic_prefixes=[f"{prefix.strip('/')}/" for prefix in env.list("MQTT_TOPIC_PREFIXES", [], subcast=str)],
             group=env.str("MQTT_GROUP", ""),
             metrics_host=env.str("METRICS_HOST", "127.0.0.1"),
-            metrics_port=env.int("METRICS_PORT", 0),
+            metrics_port=env.int("METRICS_PORT", 0, validate=PORT),
         )
 
     def as_client(self, client_id: str) -> "Settings":

@@ -147,8 +147,12 @@ def test_a_database_that_is_away_is_said_to_be_so(redis_url: str) -> None:
         ("SECRET_KEY", "short", "SECRET_KEY has 5 characters"),
         ("SECRET_KEY", "", "SECRET_KEY"),
         ("DATABASE_URL", "", "DATABASE_URL"),
+        ("RATE_LIMIT_ANONYMOUS", "-1", "RATE_LIMIT_ANONYMOUS"),
         ("RATE_LIMIT_TOKEN", "-1", "RATE_LIMIT_TOKEN"),
+        ("RATE_LIMIT_SIGN_IN", "-1", "RATE_LIMIT_SIGN_IN"),
         ("TRUSTED_PROXIES", "yes", "TRUSTED_PROXIES"),
+        ("TRUSTED_PROXIES", "-1", "TRUSTED_PROXIES"),
+        ("MAIL_URL", "localhost:25", "MAIL_URL must look like smtp://"),
         ("DATABASE_URL", "nowhere", "DATABASE_URL must look like postgresql://"),
         ("DATABASE_READ_URL", "mysql://user:secret@host/db", "DATABASE_READ_URL must look like postgresql://"),
         ("DATABASE_POOL_SIZE", "0", "DATABASE_POOL_SIZE"),
@@ -178,6 +182,39 @@ def test_a_process_that_cannot_read_its_settings_says_so_in_a_sentence(command: 
     assert "secret" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "variable", "value"),
+    [
+        ("ingest", "REDIS_URL", "localhost:6379"),
+        ("ingest", "MQTT_URL", "localhost:1883"),
+        ("ingest", "BATCH_MESSAGES", "0"),
+        ("ingest", "BATCH_MESSAGES", "32768"),
+        ("ingest", "BATCH_SECONDS", "-1"),
+        ("ingest", "DATABASE_PATIENCE_SECONDS", "0"),
+        ("ingest", "METRICS_PORT", "65536"),
+        ("worker", "METRICS_PORT", "65536"),
+        ("worker", "METRICS_PORT", "on"),
+        ("forward", "MQTT_URL", "localhost:1883"),
+        ("broker keep", "MQTT_ADMIN_URL", "localhost:1884"),
+        ("broker keep", "MQTT_URL", "localhost:1885"),
+    ],
+)
+def test_a_process_names_the_setting_that_is_wrong(command: str, variable: str, value: str) -> None:
+    broker = {"MQTT_URL": "mqtt://127.0.0.1", "MQTT_ADMIN_URL": "mqtt://127.0.0.1"}
+    ended = run(command, **{**broker, variable: value})
+
+    assert ended.returncode == 1
+    assert variable in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_api_names_the_port_that_is_none() -> None:
+    ended = run("serve", API_PORT="65536")
+
+    assert ended.returncode == 2
+    assert "'--port': 65536 is not in the range" in ended.stderr
+
+
 def test_a_worker_without_redis_says_so_in_a_sentence() -> None:
     ended = run("worker", REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
 
@@ -199,5 +236,5 @@ def test_a_process_whose_metrics_port_is_taken_says_so_in_a_sentence() -> None:
 def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("almanac")
     return subprocess.run(
-        [program, command], env={**_GOOD, **env}, capture_output=True, text=True, timeout=60, check=False
+        [program, *command.split()], env={**_GOOD, **env}, capture_output=True, text=True, timeout=60, check=False
     )

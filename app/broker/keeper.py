@@ -48,8 +48,9 @@ def keep(database_url: str, broker_url: str, mqtt_url: str, secret_key: str, sto
     `following` is set while both are there.
     """
     while not stopping.is_set():
+        dynsec, retained = Dynsec(broker_url), Retained(mqtt_url)  # first: an address that is none is no outage
         try:
-            with connect(database_url) as conn, Dynsec(broker_url) as dynsec, Retained(mqtt_url) as retained:
+            with connect(database_url) as conn, dynsec, retained:
                 following.set()
                 configs = ConfigKeeper(conn, retained, secret_key)
                 _follow(Keeper(conn, dynsec, configs, secret_key), conn, stopping)

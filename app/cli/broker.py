@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import click
-import psycopg
-from environs import EnvError, FileAwareEnv
+from environs import FileAwareEnv
 
 if TYPE_CHECKING:
     from app.broker.keeper import Keeper
@@ -126,12 +125,9 @@ def _errors_as_messages() -> Iterator[None]:
 
     try:
         yield
-    except (BrokerError, psycopg.OperationalError, ValueError) as error:
+    except (BrokerError, ValueError) as error:
         raise click.ClickException(str(error).strip()) from None
 
 
 def _setting(name: str) -> str:
-    try:
-        return FileAwareEnv(strip_whitespace=True).str(name)
-    except EnvError as error:
-        raise click.ClickException(str(error)) from None
+    return FileAwareEnv(strip_whitespace=True).str(name)

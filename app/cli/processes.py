@@ -24,7 +24,14 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", envvar="API_PORT", default=5000, show_default=True, help="Port to listen on (API_PORT).")
+@click.option(
+    "--port",
+    envvar="API_PORT",
+    type=click.IntRange(0, 0xFFFF),
+    default=5000,
+    show_default=True,
+    help="Port to listen on (API_PORT).",
+)
 @click.option("--workers", default=2, show_default=True, help="Processes.")
 @click.option("--threads", default=8, show_default=True, help="Threads in each.")
 def serve(host: str, port: int, workers: int, threads: int) -> None:
