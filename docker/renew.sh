@@ -4,7 +4,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=/dev/null
 . ./.env
-fetch() { docker compose exec -T caddy sh -c "cat /data/caddy/certificates/*/$DOMAIN/$DOMAIN.$1"; }
+# Caddy keeps a folder of each authority that it has ever asked; the newest file is the one in use.
+fetch() {
+  docker compose exec -T caddy sh -c "cat \"\$(ls -t /data/caddy/certificates/*/$DOMAIN/$DOMAIN.$1 | head -n 1)\""
+}
 
 certificate=$(fetch crt) || { echo "Caddy has no certificate of $DOMAIN: docker compose logs caddy says why" >&2; exit 1; }
 key=$(fetch key)

@@ -2,9 +2,12 @@
 
 import http.client
 import json
+import os
 import re
+import shutil
 import ssl
 import stat
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +18,15 @@ import compose_spec
 import pytest
 import yaml
 from composed import DOCKER, RULES, Composed, Dockerfile, in_waves, read, targets, which
-from conftest import empty_database
+from conftest import empty_database, running
 from mqtt_device import MqttDevice
 from streams import Stream
 from waiting import wait_for
 
 from scripts import lock
 from scripts.production import make_all
-from scripts.supervisor import ROOT
+from scripts.services import free_port
+from scripts.supervisor import ROOT, Service
 
 LOCAL = {"DOMAIN": "localhost"}
 KITS = "compose.kits.yaml"
@@ -270,6 +274,43 @@ def test_prometheus_sees_every_process_and_all_that_alerts_and_boards_ask_for(co
     for expression in asked:
         prometheus("query", query=expression)
     assert prometheus("query", query='sum(up{job="almanac"})')["result"][0]["value"][1] == str(len(composed.metrics))
+
+
+@needs_caddy
+def test_the_broker_gets_the_certificate_that_caddy_got_last(tmp_path: Path) -> None:
+    domain, data, tls = "sensors.example.test", tmp_path / "data", tmp_path / "docker" / "secrets" / "tls"
+    tls.mkdir(parents=True)
+    (tls / "server.pem").write_text("the one before")
+    shutil.copy(DOCKER / "renew.sh", tmp_path / "docker")
+    (tmp_path / "docker" / ".env").write_text(f"DOMAIN={domain}\n")
+    # What is for Caddy's container is done here, on Caddy's files; the rest is noted.
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        '#!/usr/bin/env bash\nif [ "$3" = -T ]; then exec sh -c "${7//\\/data/$DATA}"; fi\necho "$*" >>"$DATA/done"\n'
+    )
+    docker.chmod(0o755)
+    ports = f"http_port {free_port()}\n\thttps_port {free_port()}"
+    options = f"admin off\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n\t{ports}"
+    (tmp_path / "Caddyfile").write_text(f"{{\n\t{options}\n}}\n{domain} {{\n\ttls internal\n}}\n")
+    before = data / "caddy" / "certificates" / "another-authority" / domain
+    before.mkdir(parents=True)
+    for ending in ("crt", "key"):
+        (before / f"{domain}.{ending}").write_text("of another authority")
+        os.utime(before / f"{domain}.{ending}", (0, 0))
+    env = {"DATA": str(data), "XDG_DATA_HOME": str(data), "HOME": str(tmp_path)}
+    env["PATH"] = f"{docker.parent}:{os.environ['PATH']}"
+
+    def renew() -> None:
+        subprocess.run(["bash", tmp_path / "docker" / "renew.sh"], env={**os.environ, **env}, check=True, timeout=30)
+
+    caddy = ["caddy", "run", "--config", str(tmp_path / "Caddyfile"), "--adapter", "caddyfile"]
+    with running(Service("caddy", caddy, env, says="certificate obtained")):
+        renew()
+        renew()
+
+    ssl.create_default_context().load_cert_chain(tls / "server.pem", tls / "server.key")  # they belong together
+    assert (data / "done").read_text() == "compose up --detach --force-recreate --no-deps broker\n", "once for one"
 
 
 def test_a_stopped_process_ends_well(composed: Composed) -> None:
