@@ -104,7 +104,8 @@ def _replace(conn: DictConnection, within: Row, rows: Columns, hlc: int | None) 
             if queries.delete_range(conn, **within) != len(rows):
                 raise psycopg.Rollback
             with cursor.copy(COPY) as copy:
-                copy.write(rows.binary(hlc))
+                for part in rows.binary(hlc):
+                    copy.write(part)
             return True
     except psycopg.errors.FeatureNotSupported:  # the embedded database takes no COPY FROM STDIN
         pass

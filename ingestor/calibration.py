@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from ingestor.columns import Columns, Floats, Integers, Mask, Times
+from ingestor.columns import Columns, Floats, Integers, Mask, Times, first_of_each
 from ingestor.equation import Equation, Form
 
 BEGINNING_US, FOREVER_US = -(2**63), 2**63 - 1
@@ -95,7 +94,7 @@ class Calibration:
         """Return for each row the place of its version in `versions`, or -1."""
         chosen = np.full(len(rows), -1, np.int32)
         components = rows.components()
-        first = _first(components)
+        first = first_of_each(components)
         sensors, devices = components[first] & 0xFFFFFFFF, components[first] >> 32
         component = np.cumsum(first) - 1  # of each row: the place of its component among all
         # The last to speak is the nearest.
@@ -154,7 +153,7 @@ class Readings:
     def devices(self) -> Integers:
         """The devices of the rows, in order."""
         device_ids = self._rows.device_ids
-        return device_ids[_first(device_ids)]
+        return device_ids[first_of_each(device_ids)]
 
     def of(self, device_ids: Integers, sensor_ids: Integers) -> Mask:
         """Return which rows are of one of these components."""
@@ -176,7 +175,7 @@ class Readings:
     def _components(self) -> tuple[Times, Times]:
         """The components of the rows, and which of these each row is of."""
         components = self._rows.components()
-        first = _first(components)
+        first = first_of_each(components)
         return components[first], np.cumsum(first) - 1
 
     @cached_property
@@ -184,12 +183,6 @@ class Readings:
         """The times of the rows, and the rows' numbers, which rise as their keys do."""
         times, time = np.unique(self._rows.times, return_inverse=True)
         return times, self._components[1] * len(times) + time
-
-
-def _first(ordered: Any) -> Mask:
-    """Return of numbers that rise which are not the one before."""
-    first: Mask = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
-    return first
 
 
 def _place(known: Times, wanted: Times) -> tuple[Times, Mask]:

@@ -1,5 +1,6 @@
 """Datapoints as columns, and the bytes in which PostgreSQL takes them: no Python object for each value. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -81,19 +82,21 @@ class Columns:
         wanted = numbers((device_ids.astype(np.int64) << 32) | sensor_ids, times)
         return np.isin(numbers(self.components(), self.times), wanted)
 
-    def binary(self, hlc: int | None = None) -> bytes:
+    def binary(self, hlc: int | None = None) -> Iterator[bytes | memoryview]:
         """Return the rows in PostgreSQL's binary COPY format, the clock of their write with them if there is one.
 
         Layout: the documentation of COPY, "Binary Format". A null has a length and no bytes, so rows of the same nulls
-        go together.
+        go together. Nothing is copied once it is in its place: memory that is new to the process is what costs here.
         """
+        yield b"PGCOPY\n\xff\r\n\0" + bytes(8)
         nulls = np.isnan(self.values) * 2 + (self.calibration_ids == 0)
-        parts = [b"PGCOPY\n\xff\r\n\0", bytes(8)]
         for pattern in np.unique(nulls):
-            parts.append(self.take(nulls == pattern)._binary(bool(pattern & 2), bool(pattern & 1), hlc))
-        return b"".join((*parts, b"\xff\xff"))
+            alike = nulls == pattern
+            rows = self if alike.all() else self.take(alike)
+            yield rows._binary(bool(pattern & 2), bool(pattern & 1), hlc)
+        yield b"\xff\xff"
 
-    def _binary(self, null_values: bool, null_calibrations: bool, hlc: int | None) -> bytes:
+    def _binary(self, null_values: bool, null_calibrations: bool, hlc: int | None) -> memoryview:
         columns: list[tuple[str, str, Any]] = [
             ("device_id", ">i4", self.device_ids),
             ("sensor_id", ">i4", self.sensor_ids),
@@ -108,10 +111,18 @@ class Columns:
             layout.append((f"{name} size", ">i4"))
             if column is not None:
                 layout.append((name, kind))
-        rows = np.empty(len(self), layout)
-        rows["columns"] = len(columns)
+        row = np.zeros(1, layout)
+        row["columns"] = len(columns)
         for name, kind, column in columns:
-            rows[f"{name} size"] = -1 if column is None else np.dtype(kind).itemsize
+            row[f"{name} size"] = -1 if column is None else np.dtype(kind).itemsize
+        rows = np.repeat(row, len(self))
+        for name, _, column in columns:
             if column is not None:
                 rows[name] = column
-        return rows.tobytes()
+        return rows.view(np.uint8).data
+
+
+def first_of_each(ordered: Any) -> Mask:
+    """Return of numbers that rise which are not the one before."""
+    first: Mask = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    return first

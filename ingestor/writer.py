@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from ingestor.batch import Batch
-from ingestor.columns import Columns, Mask
+from ingestor.columns import Columns, Mask, first_of_each
 from ingestor.keys import pack
 from ingestor.known import Known
 from ingestor.times import to_us
@@ -72,7 +72,8 @@ class Writer:
                 held = queries.hold_rollup_horizon(conn)
                 order = received.order()
                 rows = received.take(order)
-                components = np.unique(rows.components())
+                components = rows.components()
+                components = components[first_of_each(components)]
                 pairs = zip((components >> 32).tolist(), (components & 0xFFFFFFFF).tolist(), strict=True)
                 made = self._known.make_components(conn, pairs)
                 rows, followers = calibrate(conn, rows, versions, held)
@@ -97,7 +98,8 @@ class Writer:
         if time.monotonic() >= self._copy_from:
             try:
                 with conn.transaction(), conn.cursor() as cursor, cursor.copy(COPY) as copy:
-                    copy.write(rows.binary(hlc))
+                    for part in rows.binary(hlc):
+                        copy.write(part)
                 return np.ones(len(rows), np.bool_)
             except psycopg.errors.UniqueViolation:
                 self._copy_from = time.monotonic() + _PAUSE_S
@@ -127,7 +129,7 @@ def _upsert(conn: DictConnection, rows: Columns, hlc: int | None) -> Mask:
 def _settle(conn: DictConnection, rows: Columns, horizon: datetime, hlc: int | None) -> None:
     """Write what follows from changed rows, which are in the order of their keys."""
     late = rows.times < to_us(horizon)
-    first = np.append(True, rows.device_ids[1:] != rows.device_ids[:-1]).nonzero()[0]
+    first = first_of_each(rows.device_ids).nonzero()[0]
     queries.touch_devices(
         conn,
         device_ids=rows.device_ids[first],
@@ -135,9 +137,10 @@ def _settle(conn: DictConnection, rows: Columns, horizon: datetime, hlc: int | N
         times=np.maximum.reduceat(rows.times, first),
         lates=np.maximum.reduceat(late, first).astype(np.int32),
     )
-    newest = np.append(rows.components()[1:] != rows.components()[:-1], True).nonzero()[0]
+    components = rows.components()
+    newest = np.append(components[1:] != components[:-1], True).nonzero()[0]
     previous = np.maximum(newest - 1, 0)
-    previous = np.where(rows.components()[previous] == rows.components()[newest], previous, newest)
+    previous = np.where(components[previous] == components[newest], previous, newest)
     queries.move_latest_values(
         conn,
         device_ids=rows.device_ids[newest],
