@@ -4,11 +4,13 @@ import gzip
 import io
 from typing import Any
 
+import psycopg
 import pytest
 from caller import Caller
 from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
 
 from app.jobs import uploads
 from app.jobs.queue import open_queue
@@ -143,6 +145,23 @@ def test_a_line_that_the_database_refuses_costs_only_itself(
     assert [shown[name] for name in ("state", "lines_read", "stored", "rejected")] == ["finished", 14, 27, 3]
     assert {(error["line"], error["reason"]) for error in shown["errors"]} == {(14, "refused_by_database")}
     assert all("picky" in error["detail"] for error in shown["errors"])
+
+
+@pytest.mark.parametrize("passing", [JobTimeoutException("an hour is over"), psycopg.OperationalError("away")])
+def test_what_passes_ends_no_upload(
+    user: Caller, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch, passing: Exception
+) -> None:
+    text = HEADER + "2026-01-15T08:30:00Z,1,2,3\n"
+    answer = user.post(f"/v0/devices/{device['id']}/uploads", data=text.encode(), content_type="text/csv")
+
+    def write(*_: Any) -> int:
+        raise passing
+
+    monkeypatch.setattr(uploads, "_write", write)
+    with pytest.raises(type(passing)):
+        uploads.run(answer.json["id"])
+
+    assert user.get(answer.headers["Location"]).json["state"] == "running"
 
 
 def test_a_file_that_can_be_neither_read_nor_counted_fails_and_says_why(
