@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import numpy as np
 import psycopg
 
 from scripts.bench_data import END, SENSORS, YEARS, load
 from scripts.services import free_port
+from sql import connect, queries
 
 _SENSOR = 55
 _CLIENTS, _SECONDS = 50, 15
@@ -34,20 +36,16 @@ _HOURLY = """
 SELECT bucket, sum / n FROM datapoints_1h
 WHERE device_id = %s AND sensor_id = %s AND bucket >= %s AND bucket < %s ORDER BY bucket DESC
 """
-_DAILY = _HOURLY.replace("datapoints_1h", "datapoints_1d")
-_DAILY_WHOLE = """
-SELECT bucket, n, sum, sum / n, min, max, first, last, sqrt(m2 / nullif(n - 1, 0)) FROM datapoints_1d
-WHERE device_id = %s AND sensor_id = %s AND bucket >= %s AND bucket < %s ORDER BY bucket DESC
+# And what history reads of days from the aggregate, computed from the datapoints.
+_FROM_RAW = """
+SELECT time_bucket('1 day', time) AS bucket, avg(value) FROM datapoints
+WHERE device_id = %s AND sensor_id = %s AND time >= %s AND time < %s GROUP BY bucket ORDER BY bucket DESC
 """
 _FROM_RAW_WHOLE = """
 SELECT
     time_bucket('1 day', time) AS bucket, count(value), sum(value), avg(value), min(value), max(value),
     first(value, time), last(value, time), stddev_samp(value)
 FROM datapoints
-WHERE device_id = %s AND sensor_id = %s AND time >= %s AND time < %s GROUP BY bucket ORDER BY bucket DESC
-"""
-_FROM_RAW = """
-SELECT time_bucket('1 day', time) AS bucket, avg(value) FROM datapoints
 WHERE device_id = %s AND sensor_id = %s AND time >= %s AND time < %s GROUP BY bucket ORDER BY bucket DESC
 """
 
@@ -62,12 +60,10 @@ def main() -> None:
     options = parser.parse_args()
     years = YEARS if options.kit_years >= 5 else {1: options.kit_years}
     print(f"{load(options.database_url, years):,} datapoints")
-    with psycopg.connect(options.database_url, autocommit=True) as conn:
-        conn.execute("SET timezone = 'UTC'")
-        with running_api(options.database_url, options.redis_url) as port:
-            hourly_year(conn, port)
-            daily(conn, port, max(years.values()))
-            dashboards(port, list(years))
+    with running_api(options.database_url, options.redis_url) as port:
+        hourly_year(options.database_url, port)
+        daily(options.database_url, port, max(years.values()))
+        dashboards(port, list(years))
 
 
 @contextmanager
@@ -152,27 +148,33 @@ def measure(*calls: Callable[[], Any], rounds: int = 9, in_a_row: int = 5) -> li
     return [Taken(statistics.median(its), min(its)) for its in taken]
 
 
-def hourly_year(conn: psycopg.Connection, port: int) -> None:
+def hourly_year(database_url: str, port: int) -> None:
     """A year by the hour: over HTTP, and by psycopg alone."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     where = [1, _SENSOR, END - timedelta(days=365), END]
-    alone, answered = measure(
-        lambda: conn.execute(_HOURLY, where).fetchall(),
-        lambda: history(connection, 1, 365, sensor_id=_SENSOR, rollup="1h"),
-    )
+    with psycopg.connect(database_url, autocommit=True, options="-c timezone=UTC") as conn:
+        alone, answered = measure(
+            lambda: conn.execute(_HOURLY, where).fetchall(),
+            lambda: history(connection, 1, 365, sensor_id=_SENSOR, rollup="1h"),
+        )
     print(f"hourly year: HTTP {answered}, psycopg alone {alone}, ratio {answered.over(alone)}; at most 2")
 
 
-def daily(conn: psycopg.Connection, port: int, years: int) -> None:
-    """Ranges by the day: from the aggregate, and the same answer from raw datapoints in the columnstore."""
+def daily(database_url: str, port: int, years: int) -> None:
+    """Ranges by the day, each on its own connection: what history asks the aggregate, and the same from datapoints."""
     for days in (30, 365, 365 * years):
-        where = [1, _SENSOR, END - timedelta(days=days), END]
-        for name, stored, raw in (("avg", _DAILY, _FROM_RAW), ("all eight", _DAILY_WHOLE, _FROM_RAW_WHOLE)):
-            short, long = measure(
-                lambda where=where, stored=stored: conn.execute(stored, where).fetchall(),
-                lambda where=where, raw=raw: conn.execute(raw, where).fetchall(),
-                rounds=5,
-            )
+        start = END - timedelta(days=days)
+        where = {"device_id": 1, "sensor_ids": np.array([_SENSOR], np.int32), "start": start, "before": END}
+        for name, stored, raw in (
+            ("avg", queries.segment_1d, _FROM_RAW),
+            ("all eight", queries.segment_1d_whole, _FROM_RAW_WHOLE),
+        ):
+            with connect(database_url) as conn:
+                short, long = measure(
+                    lambda: stored(conn, **where),  # noqa: B023
+                    lambda: conn.execute(raw, [1, _SENSOR, start, END], prepare=True, binary=True).fetchall(),  # noqa: B023
+                    rounds=5,
+                )
             print(f"{days} days by the day, {name}: aggregate {short}, raw {long}, factor {long.over(short)}")
     connection = http.client.HTTPConnection("127.0.0.1", port)
     everything = ",".join(map(str, SENSORS))
