@@ -137,6 +137,14 @@ def test_mails_that_failed_are_listed_alone_the_newest_first(
     assert all(datetime.fromisoformat(mail["failed_at"]) >= before for mail in listed)
 
 
+def test_a_failed_job_that_is_no_mail_is_not_sent(work: Callable[[], None], queue: Queue, admin: Caller) -> None:
+    job = enqueue("purges.nothing_of_that_name")
+    work()
+
+    assert admin.post(f"/v0/admin/failed_mails/{job.id}/send").status_code == 404
+    assert queue.failed_job_registry.get_job_ids() == [job.id]
+
+
 def test_a_mail_whose_worker_died_at_its_last_try_says_so(
     work: Callable[[], None], queue: Queue, admin: Caller
 ) -> None:

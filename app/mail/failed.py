@@ -3,9 +3,10 @@
 from typing import Any
 
 from rq import Queue
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.exceptions import InvalidJobOperation
 from rq.job import Job
 
+_DELIVER = "app.jobs.mail.deliver"
 _OF_A_DEATH = ("AbandonedJobError", "Work-horse terminated")  # what RQ says where a job has raised nothing
 
 
@@ -13,14 +14,17 @@ def listed(queue: Queue) -> list[dict[str, Any]]:
     """Return them without what they say, which may be secret; the newest first. Raises redis.RedisError."""
     ids = queue.failed_job_registry.get_job_ids(desc=True)
     jobs = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
-    return [_shown(job) for job in jobs if job and job.func_name == "app.jobs.mail.deliver"]
+    return [_shown(job) for job in jobs if job and job.func_name == _DELIVER]
 
 
 def send(queue: Queue, mail_id: str) -> bool:
     """Queue one of them again, with no more than one try; whether there is such a mail. Raises redis.RedisError."""
+    job = queue.fetch_job(mail_id)
+    if job is None or job.func_name != _DELIVER:
+        return False
     try:
-        queue.failed_job_registry.requeue(mail_id)
-    except (InvalidJobOperation, NoSuchJobError):
+        queue.failed_job_registry.requeue(job)
+    except InvalidJobOperation:
         return False
     return True
 
