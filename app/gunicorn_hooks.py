@@ -2,17 +2,23 @@
 
 import os
 import shutil
+import sys
 from typing import Any
 
+from environs import EnvError
 from prometheus_client.multiprocess import mark_process_dead
 
 from app import metrics
 
 
-def when_ready(_server: Any) -> None:
+def when_ready(server: Any) -> None:
     """Answer on the port of the numbers."""
     if where := metrics.address():
-        metrics.serve_processes(*where)
+        try:
+            metrics.serve_processes(*where)
+        except EnvError as error:
+            on_exit(server)  # gunicorn does not call it on this way out
+            sys.exit(f"Error: {error}")
 
 
 def child_exit(_server: Any, worker: Any) -> None:

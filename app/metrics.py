@@ -56,10 +56,16 @@ def init_app(app: Flask) -> None:
 
 
 def serve_processes(host: str, port: int) -> None:
-    """Answer for all of the API's processes, which share a directory of numbers: PROMETHEUS_MULTIPROC_DIR."""
+    """Answer for all of the API's processes, which share a directory of numbers: PROMETHEUS_MULTIPROC_DIR.
+
+    Raises EnvError when the port is taken.
+    """
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    start_http_server(port, host, registry)
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        raise probes.cannot_listen(host, port, error) from None
 
 
 def serve(needs: Needs, *collectors: Collector) -> None:

@@ -44,9 +44,13 @@ def serve(host: str, port: int, needs: Needs) -> None:
     try:
         server = make_server(host, port, answer, ThreadingWSGIServer, _Quiet)
     except OSError as error:
-        raise EnvError(f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}") from None
+        raise cannot_listen(host, port, error) from None
     Thread(target=server.serve_forever, daemon=True).start()
     log.info("metrics", extra={"address": f"http://{host}:{server.server_port}/metrics"})
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> EnvError:
+    return EnvError(f"METRICS_PORT: cannot listen on {host}:{port}: {error.strerror}")
 
 
 class _Quiet(WSGIRequestHandler):

@@ -223,14 +223,16 @@ def test_a_worker_without_redis_says_so_in_a_sentence() -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_process_whose_metrics_port_is_taken_says_so_in_a_sentence() -> None:
+@pytest.mark.parametrize("command", ["serve --port 0", "ingest"])
+def test_a_process_whose_metrics_port_is_taken_says_so_in_a_sentence(command: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run("ingest", MQTT_URL="mqtt://127.0.0.1", METRICS_PORT=str(port))
+        ended = run(command, MQTT_URL="mqtt://127.0.0.1", METRICS_PORT=str(port), TMPDIR=str(tmp_path))
 
     assert ended.returncode == 1
     assert f"METRICS_PORT: cannot listen on 127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.glob("almanac-metrics-*"))
 
 
 def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:
