@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from ingestor.batch import Batch
 from ingestor.columns import Columns, Mask, first_of_each
-from ingestor.keys import pack
+from ingestor.keys import fold, pack
 from ingestor.known import Known
 from ingestor.times import to_us
 from ingestor.versions import Versions, calibrate
@@ -170,9 +170,7 @@ def send(conn: DictConnection, rows: Columns, hlc: int, keys: bytes | None = Non
     queries.send_datapoints(
         conn,
         hlc=hlc,
-        device_ids=rows.device_ids,
-        sensor_ids=rows.sensor_ids,
-        times=rows.times,
+        **fold(rows.device_ids, rows.sensor_ids, rows.times)._asdict(),
         raws=rows.raws,
         values=rows.values if calibrated else None,
         calibration_ids=rows.calibration_ids if calibrated else None,

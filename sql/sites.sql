@@ -4,13 +4,15 @@
 -- The time of what is written next, as sites tell it; null where there are no other sites.
 SELECT next_hlc() FROM site;
 
--- name: send_datapoints(hlc, device_ids, sensor_ids, times, raws, values, calibration_ids, keys)!
--- Let the other sites have rows that are stored; in the transaction that stores them. Null values are the raws; `keys`
--- are those of the rows, packed, and null where nothing has arrived but was computed anew.
-INSERT INTO outbox (hlc, device_ids, sensor_ids, times, raws, values, calibration_ids, keys)
+-- name: send_datapoints(hlc, device_ids, sensor_counts, time_counts, sensor_ids, times, raws, values, calibration_ids, keys)!
+-- Let the other sites have rows that are stored; in the transaction that stores them. Their keys are folded into blocks.
+-- Null values are the raws; `keys` are those of the rows, packed, and null where nothing has arrived but was computed anew.
+INSERT INTO outbox (hlc, device_ids, sensor_counts, time_counts, sensor_ids, times, raws, values, calibration_ids, keys)
 VALUES (
     :hlc,
     :device_ids::integer[],
+    :sensor_counts::integer[],
+    :time_counts::integer[],
     :sensor_ids::integer[],
     :times::timestamptz[],
     :raws::double precision[],

@@ -1,6 +1,6 @@
 """Sites of a test: real PostgreSQL servers that replicate to each other; they can be cut off, skewed and compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -77,13 +77,17 @@ class Site:
 
 
 @contextmanager
-def new_sites(count: int, *, binaries: Path | None = None) -> Iterator[list[Site]]:
+def new_sites(
+    count: int, *, binaries: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[list[Site]]:
     """As many platforms, each with its catalogue and not a site yet."""
     with ExitStack() as stack:
         directory: Path = stack.enter_context(server_directory())
         sites = []
         for number in range(1, count + 1):
-            server = start_server(directory / f"site{number}", settings=SETTINGS, binaries=binaries)
+            server = start_server(
+                directory / f"site{number}", settings=SETTINGS | dict(settings or {}), binaries=binaries
+            )
             proxy = stack.enter_context(proxy_to(server.port))
             sites.append(Site(number, server, proxy))
             stack.callback(sites[-1].close)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestor.columns import Columns
-from ingestor.keys import pack, unpack
+from ingestor.keys import fold, pack, unpack
+from ingestor.times import to_us
 from sql import DictConnection
 
 keys = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 3).map(lambda minute: minute * 60_000_000))
@@ -84,3 +85,25 @@ def test_keys_are_unpacked_as_they_were_packed(keys: list[tuple[int, int, int]])
     ]
 
     assert [column.tolist() for column in unpack(pack(*columns))] == [column.tolist() for column in columns]
+
+
+def test_postgresql_unfolds_keys_as_they_were_folded(conn: DictConnection) -> None:
+    kit = [(1, sensor, minute) for sensor in (10, 14, 55) for minute in (0, 1, 2)]
+    others = [(1, 56, 1), (1, 57, 1), (2, 57, 1), (2, 58, 1), (2, 58, 2), (3, 10, 0), (3, 14, 1)]
+    given = columns(
+        [((device, sensor, minute * 60_000_000), raw) for raw, (device, sensor, minute) in enumerate(kit + others)]
+    )
+
+    folded = fold(given.device_ids, given.sensor_ids, given.times)
+    found = conn.execute(
+        "SELECT array_agg(device_id) AS devices, array_agg(sensor_id) AS sensors, array_agg(time) AS times,"
+        " array_agg(value) AS values FROM datapoints_of(ARRAY(SELECT r FROM runs_of(ROW("
+        "  1, now(), '0/0', %(device_ids)s, %(sensor_ids)s, %(times)s, %(raws)s, NULL, NULL, NULL, %(sensor_counts)s,"
+        "  %(time_counts)s)::outbox) AS r))",
+        {**folded._asdict(), "raws": given.raws},
+    ).fetchone()
+
+    assert folded.sensor_counts.tolist() == [3, 2, 1, 1, 1, 1]
+    assert len(folded.times) == 3 + 1 + 1 + 2 + 1 + 1
+    assert list(zip(found["devices"], found["sensors"], map(to_us, found["times"]), strict=True)) == keys_of(given)
+    assert found["values"] == given.raws.tolist()

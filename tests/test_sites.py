@@ -194,6 +194,44 @@ def test_a_batch_that_two_sites_were_sent_while_apart_is_stored_and_counted_once
     )
 
 
+def test_of_a_batch_that_another_site_has_in_part_it_takes_the_rest(sites: list[Site]) -> None:
+    one, two, _ = sites
+    device_id = new_device(one, owner_of(one))
+    settle(sites)
+    with cut_off(one, two):
+        send(one, device_id, {(55, 1): 1.0, (55, 2): 2.0, (56, 2): 3.0})
+        send(two, device_id, {(55, 2): 2.0, (55, 3): 8.0})
+    settle(sites)
+
+    for site in sites:
+        query = "SELECT value FROM datapoints WHERE device_id = %s ORDER BY sensor_id, time"
+        assert column(site, query, device_id) == [1.0, 2.0, 8.0, 3.0]
+        query = "SELECT latest_value FROM components WHERE device_id = %s ORDER BY sensor_id"
+        assert column(site, query, device_id) == [8.0, 3.0]
+
+
+def test_what_a_site_sends_that_is_not_migrated_yet_is_understood(sites: list[Site]) -> None:
+    one, two, _ = sites
+    device_id = new_device(one, owner_of(one))
+    send(one, device_id, {(55, 1): 1.0, (56, 1): 1.0})
+    settle(sites)
+    one.conn.execute(
+        "WITH later AS ("
+        "  INSERT INTO datapoints (device_id, sensor_id, time, raw, value, hlc)"
+        "  SELECT device_id, sensor_id, time + i * INTERVAL '1 minute', i + 1.5, i + 1.5, n"
+        "  FROM datapoints CROSS JOIN generate_series(1, 2) AS i CROSS JOIN next_hlc() AS n WHERE device_id = %s"
+        "  RETURNING *)"
+        " INSERT INTO outbox (hlc, device_ids, sensor_ids, times, raws, keys)"
+        " SELECT hlc, array_agg(device_id), array_agg(sensor_id), array_agg(time), array_agg(raw), ''"
+        " FROM later GROUP BY hlc",
+        [device_id],
+    )
+    settle(sites)
+
+    for name, value in (("latest_value", 3.5), ("previous_value", 2.5)):
+        assert column(two, f"SELECT {name} FROM components WHERE device_id = %s", device_id) == [value] * 2
+
+
 def test_what_a_machine_writes_does_not_undo_what_a_person_writes_elsewhere(sites: list[Site]) -> None:
     one, two, _ = sites
     device_id = new_device(one, owner_of(one))
