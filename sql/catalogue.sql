@@ -78,6 +78,11 @@ RETURNING id;
 -- Keep a sensor from others until the transaction ends.
 SELECT id FROM sensors WHERE id = :id FOR NO KEY UPDATE;
 
+-- name: hold_parents_of_sensors()$
+-- Let nobody else put a sensor on another until the transaction ends: two at once could close a circle that neither of
+-- them sees. Call it before hold_sensor, which keeps only one of the circle's.
+SELECT count(pg_advisory_xact_lock(hashtext('parents of sensors')));
+
 -- name: update_sensor(id, parent_id, measurement_id, name, description, default_key, unit, unit_definition, datasheet, minimum, maximum, stuck_after)!
 -- Say all of a sensor anew.
 UPDATE sensors

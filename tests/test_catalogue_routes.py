@@ -110,8 +110,9 @@ def test_a_wrong_field_of_a_sensor_is_named(admin: Caller, fields: dict[str, Any
 def test_a_sensor_cannot_sit_on_itself(admin: Caller) -> None:
     board = admin.post("/v0/sensors", {"name": new_name(), "description": ""}).json["id"]
     chip = admin.post("/v0/sensors", {"name": new_name(), "description": "", "parent_id": board}).json["id"]
+    channel = admin.post("/v0/sensors", {"name": new_name(), "description": "", "parent_id": chip}).json["id"]
 
-    for parent_id in (board, chip):
+    for parent_id in (board, chip, channel):
         answer = admin.patch(f"/v0/sensors/{board}", {"parent_id": parent_id})
         assert (answer.status_code, list(answer.json["errors"])) == (422, ["parent_id"])
 

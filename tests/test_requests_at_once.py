@@ -113,6 +113,20 @@ def test_two_changes_of_a_sensor_both_stay(begin: Begin, admin: Caller, conn: Di
     assert (shown["name"], shown["description"]) == ("Later", "older")
 
 
+def test_two_sensors_do_not_come_to_sit_on_each_other(begin: Begin, admin: Caller, conn: DictConnection) -> None:
+    board = admin.post("/v0/sensors", {"name": "Board", "description": ""}).json["id"]
+    chip = admin.post("/v0/sensors", {"name": "Chip", "description": "", "parent_id": board}).json["id"]
+    channel = admin.post("/v0/sensors", {"name": "Channel", "description": ""}).json["id"]
+    with conn.transaction():
+        conn.execute("SELECT FROM sensors WHERE id = %s FOR UPDATE", [chip])
+        answers = [
+            begin(admin.patch, f"/v0/sensors/{sensor_id}", {"parent_id": parent_id})
+            for sensor_id, parent_id in ((channel, chip), (board, channel))
+        ]
+
+    assert sorted(answer.result().status_code for answer in answers) == [200, 422]
+
+
 def test_two_changes_of_a_measurement_both_stay(begin: Begin, admin: Caller, conn: DictConnection) -> None:
     made = admin.post("/v0/measurements", {"name": "At once", "description": "new"}).json
     path = f"/v0/measurements/{made['id']}"

@@ -86,9 +86,11 @@ def create(fields: dict[str, Any]) -> Response:
 def update(fields: dict[str, Any], sensor_id: int) -> Response:
     """Change what is sent of a sensor."""
     with connection() as conn, conn.transaction():
+        parent_id = fields.get("parent_id")
+        if parent_id is not None:
+            queries.hold_parents_of_sensors(conn)
         queries.hold_sensor(conn, id=sensor_id)
         columns = {column: _find(conn, sensor_id)[column] for column in SENSOR_COLUMNS}
-        parent_id = fields.get("parent_id")
         if parent_id is not None and queries.sensor_is_within(conn, id=parent_id, ancestor_id=sensor_id):
             invalid(422, parent_id=f"sensor {parent_id} sits on this one, or is it")
         changes = {column: value for column, value in fields.items() if column in columns}
