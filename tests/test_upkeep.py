@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from conftest import empty_database, prepare
@@ -201,3 +202,15 @@ def test_a_command_without_its_database_says_so_in_a_sentence(monkeypatch: pytes
 
     assert answer.exit_code == 1
     assert answer.output.startswith("Error: the database does not answer: connection failed")
+
+
+def test_what_the_server_itself_says_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def canceled(*_: object) -> None:
+        raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+    monkeypatch.setenv("DATABASE_URL", "postgresql://almanac@127.0.0.1:1/almanac")
+    monkeypatch.setattr("sql.connect", canceled)
+
+    answer = CliRunner().invoke(almanac, ["retention"])
+
+    assert isinstance(answer.exception, psycopg.errors.QueryCanceled)
