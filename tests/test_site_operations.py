@@ -11,7 +11,7 @@ from test_sites import START, column, cut_off, new_device, owner_of, rename, sen
 from waiting import wait_for
 
 from app.accounts import create_account
-from app.sites.links import SiteError, init
+from app.sites.links import SiteError, init, peers
 from sql import DictConnection, queries
 
 
@@ -155,6 +155,21 @@ def test_who_was_away_for_too_long_comes_back_through_a_check(pair: list[Site]) 
     send(one, 1, {(56, 2): 2.0})
     settle(pair)
     assert column(two, "SELECT count(*) FROM datapoints WHERE sensor_id = 56") == [2]
+
+
+def test_a_site_that_is_away_is_named(pair: list[Site]) -> None:
+    with cut_off(pair[1]):
+        assert pair[0].run("site", "check", fails=True).startswith("Error: site 2 does not answer: ")
+        assert (
+            pair[0].run("site", "join", pair[1].url, fails=True).startswith("Error: the site to join does not answer: ")
+        )
+
+
+def test_a_site_that_goes_away_meanwhile_is_named(pair: list[Site]) -> None:
+    one, two = pair
+    with pytest.raises(SiteError, match="site 2 does not answer"), peers(one.conn) as others, cut_off(two):
+        others[2].execute("SELECT 1")
+    assert column(one, "SELECT 1") == [1]
 
 
 def test_a_platform_with_data_of_its_own_cannot_join(pair: list[Site]) -> None:

@@ -194,7 +194,7 @@ def test_a_database_that_does_not_answer_is_another_matter() -> None:
     assert "the database does not answer" in answer.output
 
 
-@pytest.mark.parametrize("command", ["retention", "seed", "broker check"])
+@pytest.mark.parametrize("command", ["retention", "seed", "broker check", "site status"])
 def test_a_command_without_its_database_says_so_in_a_sentence(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://almanac@127.0.0.1:1/almanac")
 

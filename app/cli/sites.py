@@ -127,10 +127,12 @@ def check() -> None:
 @contextmanager
 def _connection() -> "Iterator[DictConnection]":
     from app.sites.links import SiteError
-    from sql import connect
+    from sql import BEHIND, connect
 
     try:
         with connect(database_url()) as conn:
             yield conn
     except (SiteError, psycopg.Error) as error:
+        if isinstance(error, BEHIND) or (isinstance(error, psycopg.OperationalError) and not error.sqlstate):
+            raise  # `almanac` has the sentence
         raise click.ClickException(str(error).strip()) from None

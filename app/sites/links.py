@@ -76,7 +76,7 @@ def linked(conn: DictConnection, url: str, own_url: str) -> Iterator[dict[int, D
     for address in (url, own_url):
         _require_encryption(address)
     with ExitStack() as stack:
-        first = stack.enter_context(connect(url))
+        first = stack.enter_context(_reached("the site to join", url))
         there = queries.site(first)
         if there is None:
             raise SiteError("that platform is no site yet: run `almanac site init` there")
@@ -89,7 +89,9 @@ def linked(conn: DictConnection, url: str, own_url: str) -> Iterator[dict[int, D
         if not queries.site_is_empty(conn):
             raise SiteError("there are accounts or datapoints here already: a site joins with an empty database")
         urls = {there["id"]: url, **{row["id"]: row["url"] for row in queries.site_peers(first)}}
-        others = {peer: stack.enter_context(connect(urls[peer])) for peer in urls if peer != there["id"]}
+        others = {
+            peer: stack.enter_context(_reached(f"site {peer}", urls[peer])) for peer in urls if peer != there["id"]
+        }
         with conn.transaction():  # the seed's rows: the other sites have them, under the same ids, with edits
             names = (*REPLICATED, "row_versions", "changes", "pending_changes")
             tables = compose.SQL(", ").join(map(compose.Identifier, names))
@@ -148,9 +150,12 @@ def let_go(conn: DictConnection, peer: int) -> None:
 
 @contextmanager
 def peers(conn: DictConnection) -> Iterator[dict[int, DictConnection]]:
-    """Connections to all other sites, for a `with` block. Raises psycopg.OperationalError where one is away."""
+    """Connections to all other sites, for a `with` block. Raises SiteError where one is away."""
     with ExitStack() as stack:
-        yield {row["id"]: stack.enter_context(connect(row["url"])) for row in queries.site_peers(conn)}
+        yield {
+            row["id"]: stack.enter_context(_reached(f"site {row['id']}", row["url"]))
+            for row in queries.site_peers(conn)
+        }
 
 
 def wait_until_confirmed(conn: DictConnection, peer: int, patience_s: float = _PATIENCE_S) -> None:
@@ -161,6 +166,19 @@ def wait_until_confirmed(conn: DictConnection, peer: int, patience_s: float = _P
         if time.monotonic() > deadline:
             raise SiteError(f"site {peer} has not taken what it lacks for {patience_s:.0f} s: is it away?")
         time.sleep(0.05)
+
+
+@contextmanager
+def _reached(name: str, url: str) -> Iterator[DictConnection]:
+    """A connection to another site, for a `with` block. Raises SiteError with its name where it is away, or goes."""
+    conn = None
+    try:
+        with connect(url) as conn:
+            yield conn
+    except psycopg.OperationalError as error:
+        if conn is not None and not conn.broken:  # another connection's
+            raise
+        raise SiteError(f"{name} does not answer: {str(error).strip()}") from None
 
 
 def _here(conn: DictConnection) -> Row:
