@@ -34,17 +34,16 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
     _share_the_processor()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    # Two batches: one is written while the next one arrives.
     subscriber = Subscriber(
         settings.mqtt_url,
         settings.client_id,
-        2 * settings.batch_messages,
+        settings.batch_messages,
         settings.topic_prefixes,
         settings.group,
         retiring=retire,
     )
     bell = Bell(settings.redis_url)
-    store = Store(settings.database_url, stopping, settings.patience_s)
+    store = Store(settings.database_url, stopping, settings.patience_s, subscriber.make_room)
     metrics.watch(lambda: subscriber.waiting, lambda: subscriber.is_connected, lambda: store.away_since)
     if settings.metrics_port:
         needs: Needs = {

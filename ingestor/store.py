@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,16 +33,19 @@ class Store:
     """One connection to the database, made again as often as needed.
 
     `patience_s` is how long a batch may take before the database counts as gone: one that hangs, be it frozen or cut
-    off by a network that says nothing, must not hold the batch for ever.
+    off by a network that says nothing, must not hold the batch for ever. `meanwhile` is called when it is the
+    database's turn to work.
     """
 
-    def __init__(self, database_url: str, stopping: Event, patience_s: float) -> None:
+    def __init__(
+        self, database_url: str, stopping: Event, patience_s: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         self._database_url = database_url
         self._stopping = stopping
         self._patience_s = patience_s
         self._connection: DictConnection | None = None
         self._known = Known()
-        self._writer = Writer(self._known)
+        self._writer = Writer(self._known, meanwhile=meanwhile)
         self.away_since: float | None = None  # on the monotonic clock
 
     def put(self, messages: Sequence[Message]) -> Receipts | None:

@@ -55,15 +55,16 @@ class Subscriber:
     Alone is the safer way where one process does: Mosquitto 2.0.11 forgets shared subscriptions when it is restarted,
     and so drops what devices publish before the group is back, a second or so, though it acknowledges it.
 
-    `window` bounds what is in our hands: the broker sends at most that many un-acknowledged QoS 1 messages, and the
-    inbox holds as many, in 8 MiB. When it is full the network thread waits, TCP fills up, and the broker queues.
+    `batch` is how many messages are taken at a time, and bounds what is in our hands: while one batch is written the
+    inbox holds two, in 8 MiB, and the broker sends at most these three un-acknowledged. When the inbox is full the
+    network thread waits, TCP fills up, and the broker queues.
     """
 
     def __init__(
         self,
         mqtt_url: str,
         client_id: str,
-        window: int,
+        batch: int,
         prefixes: Sequence[str] = (),
         group: str = "",
         *,
@@ -72,8 +73,8 @@ class Subscriber:
         self._client, self._address = make_client(Client, mqtt_url, client_id, "MQTT_URL", manual_ack=True)
         self._topics = [f"{prefix}{topic}" for prefix in ("", *prefixes) for topic in TOPICS]
         self._group = group
-        window = min(window, 65535)  # MQTT's packet identifiers
-        self._inbox: Inbox[Delivery] = Inbox(window, _INBOX_BYTES)
+        window = min(3 * batch, 65535)  # MQTT's packet identifiers
+        self._inbox: Inbox[Delivery] = Inbox(2 * batch, _INBOX_BYTES)
         self._retiring = retiring
         self._stopping = False
         self._last_arrival = time.monotonic()
@@ -112,6 +113,10 @@ class Subscriber:
     def take(self, most: int, seconds: float) -> list[Delivery]:
         """Wait up to `seconds` for a delivery, then gather what comes within `seconds` more, at most `most`."""
         return self._inbox.take(most, seconds)
+
+    def make_room(self) -> None:
+        """Let others arrive in the place of those taken; while the taker works they would only be in its way."""
+        self._inbox.make_room()
 
     def acknowledge(self, deliveries: list[Delivery]) -> None:
         """Tell the broker that these are committed; it sends those of a lost connection again instead."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,8 +53,10 @@ class Writer:
     unnest(…) ON CONFLICT. The embedded database has that one alone.
     """
 
-    def __init__(self, known: Known, *, by_copy: bool = True) -> None:
+    def __init__(self, known: Known, *, by_copy: bool = True, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """`meanwhile` is called when a batch's rows are ready, and the database is about to have the most to do."""
         self._known = known
+        self._meanwhile = meanwhile
         self._copy_from = 0.0 if by_copy else float("inf")  # on the monotonic clock
 
     def write(self, conn: DictConnection, batch: Batch) -> Written:
@@ -95,6 +98,7 @@ class Writer:
 
     def _store(self, conn: DictConnection, rows: Columns, hlc: int | None) -> Mask:
         """Store rows in the order of their keys and return which of them changed something."""
+        self._meanwhile()
         if time.monotonic() >= self._copy_from:
             try:
                 with conn.transaction(), conn.cursor() as cursor, cursor.copy(COPY) as copy:
