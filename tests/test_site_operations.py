@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import pytest
+from click.testing import CliRunner
 from sites import Site, new_sites, settle, site_sees
 from test_sites import START, column, cut_off, new_device, owner_of, rename, send
 from waiting import wait_for
 
 from app.accounts import create_account
+from app.cli import almanac
 from app.sites.links import SiteError, init, peers
 from sql import DictConnection, queries
 
@@ -188,6 +190,20 @@ def test_a_server_that_is_not_fit_is_told_what_it_lacks(conn: DictConnection) ->
     with pytest.raises(SiteError, match=r"need PostgreSQL 16|superuser|ALTER SYSTEM SET wal_level"):
         init(conn, 1, 2)
     assert queries.site(conn) is None
+
+
+@pytest.mark.parametrize("command", ["status", "check", "leave"])
+def test_a_platform_that_is_no_site_is_told_how_it_becomes_one(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, command: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    answer = CliRunner().invoke(almanac, ["site", command])
+
+    assert (answer.exit_code, answer.output) == (
+        1,
+        "Error: this platform is no site: `almanac site init --id K --of N` makes it one\n",
+    )
 
 
 def test_migrating_again_shares_the_columns_that_have_come(pair: list[Site]) -> None:

@@ -10,7 +10,7 @@ import psycopg
 from app.cli.database import database_url
 
 if TYPE_CHECKING:
-    from sql import DictConnection
+    from sql import DictConnection, Row
 
 
 @click.group()
@@ -78,9 +78,7 @@ def status() -> None:
     from sql import queries
 
     with _connection() as conn:
-        here = queries.site(conn)
-        if here is None:
-            raise click.ClickException("this platform is no site")
+        here = _here(conn)
         click.echo(f"site {here['id']} of {here['sites']}")
         lags = {row["id"]: row for row in queries.site_lags(conn)}
         for peer in sorted(lags.keys() | {row["id"] for row in queries.site_peers(conn)}):
@@ -107,11 +105,10 @@ def check() -> None:
     """
     from app.sites.compare import heal
     from app.sites.links import peers, relink, wait_until_confirmed
-    from sql import queries
 
     with _connection() as conn, peers(conn) as others:
         differed = False
-        here = queries.site(conn)["id"]
+        here = _here(conn)["id"]
         for peer, peer_conn in others.items():
             relink(conn, peer_conn)
             relink(peer_conn, conn)
@@ -122,6 +119,15 @@ def check() -> None:
             click.echo(f"site {peer}: {differences.rows} rows and {differences.hours} hours of devices differed")
     if differed:
         raise SystemExit(1)
+
+
+def _here(conn: "DictConnection") -> "Row":
+    from sql import queries
+
+    here: Row | None = queries.site(conn)
+    if here is None:
+        raise click.ClickException("this platform is no site: `almanac site init --id K --of N` makes it one")
+    return here
 
 
 @contextmanager
