@@ -31,7 +31,7 @@ def parse_sd_card(file: TextIO) -> Iterator[Line]:
     header = [row for _, row in zip(range(_HEADER_LINES), rows, strict=False)]
     sensors = [cell.strip() for cell in header[-1]] if len(header) == _HEADER_LINES else []
     if len(sensors) < 2 or sensors[0] or not all(cell.isascii() and cell.isdecimal() for cell in sensors[1:] if cell):
-        raise ValueError("line 4 must hold the sensors' ids after an empty first cell: ,55,56,10")
+        raise ValueError("line 4 must hold the sensors' ids after an empty first cell, as in ,55,56,10")
     return _lines(rows, sensors[1:])
 
 

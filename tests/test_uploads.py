@@ -200,6 +200,16 @@ def test_a_form_and_a_packed_body_do_as_well(user: Caller, device: dict[str, Any
     assert [shown["id"] for shown in user.get(path).json] == [packed.json["id"], form.json["id"]]
 
 
+def test_a_body_is_a_file_whatever_its_content_type_says(user: Caller, device: dict[str, Any]) -> None:
+    content = (HEADER + "2026-01-15T08:30:00Z,1,2,3\n").encode()
+
+    answer = user.post(
+        f"/v0/devices/{device['id']}/uploads", data=content, content_type="application/x-www-form-urlencoded"
+    )
+
+    assert (answer.status_code, answer.json["size"]) == (202, len(content))
+
+
 def test_a_worker_reads_what_waits_in_the_queue(user: Caller, device: dict[str, Any], redis_url: str) -> None:
     text = (HEADER + "2026-01-15T08:30:00Z,1,2,3\n").encode()
     answer = user.post(f"/v0/devices/{device['id']}/uploads", data=text)

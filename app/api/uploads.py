@@ -48,7 +48,8 @@ def upload(query: dict[str, Any], device_id: int) -> Response:
     """
     with connection() as conn:
         _require_own(conn, device_id)
-    file = request.files.get("file")
+    # Of what calls itself another form, as whatever curl sends does, a look into `files` would leave no body.
+    file = request.files.get("file") if request.mimetype == "multipart/form-data" else None
     content = unpacked(file.read() if file else request.get_data())
     filename = query["filename"] or (file.filename if file else None)
     try:
