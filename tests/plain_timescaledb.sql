@@ -4,7 +4,7 @@
 CREATE SCHEMA timescaledb_information;
 CREATE TABLE timescaledb_information.chunks (
     hypertable_schema name, hypertable_name name, chunk_schema name, chunk_name name,
-    range_start timestamptz, range_end timestamptz, is_compressed boolean
+    range_start timestamptz, range_end timestamptz, is_compressed boolean, chunk_creation_time timestamptz
 );
 CREATE TABLE timescaledb_information.continuous_aggregates (
     hypertable_schema name, hypertable_name name, view_schema name, view_name name,

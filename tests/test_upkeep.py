@@ -61,6 +61,7 @@ INSERT INTO rollup_dirty (device_id, day, marked_at) SELECT id, '2026-01-15', no
 OLD_DATAPOINT = (
     "INSERT INTO datapoints (device_id, sensor_id, time, value) VALUES (1, 55, now() - INTERVAL '30 days', 1)"
 )
+MADE_DAYS_AGO = "UPDATE _timescaledb_catalog.chunk SET creation_time = creation_time - INTERVAL '2 days'"
 NO_CONVERSION = """
 SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression';
 """
@@ -86,11 +87,11 @@ NOT_WELL = {
         ["days to refresh: 1, the oldest for 02:00:0", "(allowed: 1 hour)", "CALL refresh_rollups()"],
     ),
     "a chunk that was not converted": (
-        NO_CONVERSION + OLD_DATAPOINT,
+        NO_CONVERSION + OLD_DATAPOINT + "; " + MADE_DAYS_AGO,
         "SELECT drop_chunks('datapoints', older_than => now() + INTERVAL '1 year')",
         [
             "chunks of datapoints to convert: 1, the oldest from 2",
-            "(allowed: older than 10 days: 0)",
+            "(allowed: older than 10 days and made a day ago: 0)",
             "convert_to_column",
         ],
     ),
@@ -110,6 +111,14 @@ def test_what_is_not_well_is_named_with_its_limit_and_the_way_out(
     (number,) = [number for number, line in enumerate(lines) if line.startswith(f"BAD {said[0]}")]
     finding = " ".join(lines[number : number + 2])
     assert all(words in finding for words in said), finding
+
+
+def test_a_chunk_that_late_data_has_just_made_may_wait_for_the_policy(own: DictConnection, own_url: str) -> None:
+    own.execute(NO_CONVERSION + OLD_DATAPOINT)
+    answer = check(own_url)
+    own.execute("SELECT drop_chunks('datapoints', older_than => now() + INTERVAL '1 year')")
+
+    assert "ok  chunks of datapoints to convert: 0 (" in answer.output
 
 
 def test_what_late_data_brings_to_a_converted_aggregate_is_converted_in_its_turn(own: DictConnection) -> None:
