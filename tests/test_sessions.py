@@ -204,6 +204,10 @@ def test_an_expired_private_token_is_refused(user: Caller, app: Flask, conn: Dic
     assert not opens(app, str(made["token"]))
 
 
+def test_an_expiry_may_be_a_day(user: Caller) -> None:
+    assert make_token(user, expires_at="2100-01-01")["expires_at"] == "2100-01-01T00:00:00Z"
+
+
 @pytest.mark.parametrize(
     "fields",
     [

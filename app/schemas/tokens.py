@@ -1,5 +1,7 @@
 """Private tokens."""
 
+from datetime import UTC
+
 from marshmallow import Schema, fields, validate
 
 from app.schemas.base import Request, time_field
@@ -19,6 +21,7 @@ class NewToken(Request):
         metadata={"description": "what it is good for", "example": ["readings:write"]},
     )
     expires_at = fields.AwareDateTime(
+        default_timezone=UTC,
         allow_none=True,
         load_default=None,
         metadata={"description": "null: never", "example": "2027-01-15T08:30:00Z"},
