@@ -6,6 +6,7 @@ what a lost queue, a killed worker or a mail server that was away has left.
 
 import io
 import logging
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -188,6 +189,10 @@ def mail(export_id: int) -> None:
             queries.set_export_mailed(conn, id=export_id)
 
 
+def _size(size: int) -> str:
+    return f"{math.ceil(size / 1e3)} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"
+
+
 def _message(config: Config, conn: DictConnection, export: Row) -> Any:
     storage = Storage(config.storage_url)
     devices = queries.exportable_devices(
@@ -197,7 +202,7 @@ def _message(config: Config, conn: DictConnection, export: Row) -> Any:
     values = {
         "title": title(devices),
         "rows": f"{export['rows']:,}",
-        "size": f"{export['bytes'] / 1e6:,.1f} MB",
+        "size": _size(export["bytes"]),
         "attached": attached,
         "download_url": link(config.public_url, config.secret_key, "exports", export["id"], export["filename"]),
     }
