@@ -5,6 +5,9 @@ import { renew, user } from './session.js'
 const RENEWED_EVERY = 30 * 60_000 // ms; an access token lasts an hour
 const reference = document.querySelector('rapi-doc')
 
+// No stylesheet reaches its link to the explorer, and the blue of links cannot be read on the column it stands in.
+reference.querySelector('[slot="nav-logo"]').style.color = 'inherit'
+
 async function introduce() {
   const known = await user()
   if (known) reference.setApiKey('bearer', known.access_token)
