@@ -148,7 +148,8 @@ class Subscriber:
             return
         # The session may be from a time when it was the other way.
         client.unsubscribe(self._topics if self._group else shared)
-        options = SubscribeOptions(qos=1)
+        # What a device has left retained came when it was published: not once more whenever we connect.
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         client.subscribe([(topic, options) for topic in (shared if self._group else self._topics)])
 
     def _on_subscribe(self, client: mqtt.Client, userdata: Any, number: int, reasons: Any, properties: Any) -> None:

@@ -62,6 +62,21 @@ def test_errors_of_a_device_are_listed_one_or_many_to_a_message(
     assert (kept["reason"], kept["payload"]) == ("unreadable", '{"code": ""}')
 
 
+def test_an_error_that_a_device_leaves_retained_is_not_counted_at_each_start_of_the_ingestor(
+    user: Caller, device: dict[str, Any], broker: RunningBroker, ingestor: RunningIngestor
+) -> None:
+    token = device["device_token"]
+    publish(broker, token, "errors", b'{"code": "sd_full"}', retain=True)
+    wait_for(lambda: listed(user, device))
+    ingestor.stop()
+    ingestor.start()
+    ingestor.wait_until_ready()
+    publish(broker, token, "readings/raw", b"{t:2026-01-15T08:30:00Z,55:21.4}")
+    wait_for(lambda: user.get(f"/v0/devices/{device['id']}").json["last_reading_at"])
+
+    assert [error["count"] for error in listed(user, device)] == [1]
+
+
 def test_an_error_is_counted_by_code_component_and_hour(
     user: Caller, conn: DictConnection, device: dict[str, Any]
 ) -> None:
