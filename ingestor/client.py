@@ -5,9 +5,11 @@ its thread for every acknowledgement: most of the ingestor's work under load. So
 one go; everything else that a broker says, and what lies in two chunks, stays paho's own business.
 """
 
+import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -17,6 +19,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from ingestor.packets import Published, read_published
 
 _CHUNK = 65536
+_GOODBYE_S = 1.0
 _PUBACK = 0x40
 
 
@@ -72,8 +75,8 @@ class Client(mqtt.Client):
 class BufferedSocket:
     """A socket that reads ahead; `pending`, which paho knows from TLS sockets, tells it that there is more."""
 
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
+    def __init__(self, connected: Any) -> None:
+        self._socket = connected
         self._chunk = b""
         self._position = 0
 
@@ -91,6 +94,19 @@ class BufferedSocket:
         """Return the messages that what has been read goes on with."""
         published, self._position = read_published(self._chunk, self._position)
         return published
+
+    def close(self) -> None:
+        """Hear the broker out: were its last messages left unread, the kernel would reset the connection.
+
+        A broker that writes to such a one no longer reads the acknowledgements that came before, and sends again.
+        """
+        deadline = time.monotonic() + _GOODBYE_S
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(_GOODBYE_S)
+            while self._socket.recv(_CHUNK) and time.monotonic() < deadline:
+                pass
+        self._socket.close()
 
     def pending(self) -> int:
         own = self._socket.pending() if hasattr(self._socket, "pending") else 0

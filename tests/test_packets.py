@@ -1,6 +1,8 @@
-"""Messages found among the bytes of a broker: each once and in order, wherever the bytes are cut."""
+"""Messages found among the bytes of a broker: each once and in order, wherever the bytes are cut; and the last ones."""
 
+import socket
 import struct
+from threading import Thread
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -50,6 +52,9 @@ class Wire:
             raise BlockingIOError
         return self._chunks.pop(0)
 
+    def shutdown(self, _how: int) -> None:
+        raise OSError("nobody is at the other end")
+
     def close(self) -> None:
         pass
 
@@ -86,3 +91,18 @@ def test_messages_arrive_once_and_in_order_however_the_bytes_are_cut(
         assert client.loop_read() == mqtt.MQTT_ERR_SUCCESS
 
     assert arrived == said
+
+
+def test_who_leaves_hears_a_busy_broker_out_so_that_it_reads_the_last_acknowledgements() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        leaving = BufferedSocket(socket.create_connection(listener.getsockname()))
+        broker, _ = listener.accept()
+    with broker:
+        broker.sendall(packet(Published(b"device/inventory", b"nobody reads it", 1)))
+        leaving.send(b"acknowledgements")
+        closing = Thread(target=leaving.close)
+        closing.start()
+        assert broker.recv(100) == b"acknowledgements"
+        assert broker.recv(100) == b""
+        broker.sendall(packet(Published(b"device/inventory", b"it was on its way", 2)))  # raises if the way is cut
+    closing.join()
