@@ -11,6 +11,8 @@ _ROLLUPS = ("datapoints_15m", "datapoints_1h", "datapoints_1d")
 
 
 def main() -> None:
+    if "DATABASE_URL" not in os.environ:
+        raise SystemExit("name the database to measure in DATABASE_URL")
     with connect(os.environ["DATABASE_URL"]) as conn:
         count = number(conn, "SELECT sum(n) FROM datapoints_1d")
         stats = "FROM hypertable_columnstore_stats('datapoints')"
@@ -38,8 +40,12 @@ def main() -> None:
 
 def number(conn: DictConnection, query: str) -> float:
     row = conn.execute(query).fetchone()
-    assert row is not None
-    return float(next(iter(row.values())))
+    value = next(iter(row.values())) if row else None
+    if value is None:
+        raise SystemExit(
+            "this database has no days in datapoints_1d, or no chunk in the columnstore: nothing to measure yet"
+        )
+    return float(value)
 
 
 if __name__ == "__main__":
