@@ -7,6 +7,7 @@ confirm another message that now has its number; an exception in a paho callback
 """
 
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -84,6 +85,7 @@ class Subscriber:
         self._client.max_inflight_messages_set(window)
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_published = self._on_published
@@ -151,6 +153,11 @@ class Subscriber:
         # What a device has left retained came when it was published: not once more whenever we connect.
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         client.subscribe([(topic, options) for topic in (shared if self._group else self._topics)])
+
+    def _on_connect_fail(self, client: mqtt.Client, userdata: Any) -> None:
+        host, port = self._address
+        # paho calls this where it has caught what it does not hand on.
+        log.warning("broker cannot be reached", extra={"reason": f"{host}:{port}: {sys.exception()}"})
 
     def _on_subscribe(self, client: mqtt.Client, userdata: Any, number: int, reasons: Any, properties: Any) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]

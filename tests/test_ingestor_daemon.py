@@ -16,6 +16,7 @@ from mqtt_device import MqttDevice
 from waiting import wait_for
 
 from ingestor.payload import Kind, parse_topic
+from ingestor.subscriber import Subscriber
 from scripts.supervisor import Child, Service
 from sql import DictConnection, queries
 
@@ -197,6 +198,17 @@ def test_a_revoked_token_is_forgotten_at_once(
     kept = "SELECT FROM quarantine WHERE reason = 'unknown_token' AND convert_from(payload, 'UTF8') LIKE '%08:31%'"
     wait_for(lambda: conn.execute(kept).fetchall())
     assert stored(conn, device) == 2
+
+
+def test_a_broker_that_cannot_be_reached_is_named_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    subscriber = Subscriber("mqtt://127.0.0.1:1", "nobody", 10)
+    subscriber.start()
+    wait_for(lambda: caplog.records)
+    subscriber.stop()
+
+    (record, *_) = caplog.records
+    assert record.message == "broker cannot be reached"
+    assert record.__dict__["reason"].startswith("127.0.0.1:1: ")
 
 
 @pytest.mark.parametrize("prefix", ["bridge/", "site/barcelona/", ""])
