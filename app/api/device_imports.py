@@ -71,7 +71,7 @@ def _read(text: str) -> list[dict[str, str]]:
         columns = [column.strip() for column in reader.fieldnames or ()]
         reader.fieldnames = columns
         if "name" not in columns:
-            refuse(400, f"the header has no column `name`; it may have {', '.join(_COLUMNS)}")
+            refuse(400, f"the first line of the CSV has no column `name`; it may have {', '.join(_COLUMNS)}")
         if unknown := [column for column in columns if column not in _COLUMNS]:
             refuse(400, f"the header has {', '.join(unknown)[:200]}; it may have {', '.join(_COLUMNS)}")
         rows = list(reader)
