@@ -69,9 +69,11 @@ def run(settings: Settings, stopping: Event | None = None, *, retire: bool = Fal
             for topic, payload in receipts:
                 subscriber.publish(topic, payload)
     subscriber.stop()
-    # What has arrived and is not acknowledged comes again, but for QoS 0, which another broker than ours may deliver.
+    # What has arrived and is not acknowledged comes again, but to a name that is given up, and but for QoS 0, which
+    # another broker than ours may deliver.
     while rest := subscriber.take(settings.batch_messages, seconds=0):
-        store.put([delivery.message for delivery in rest])
+        if last := [delivery.message for delivery in rest if retire or not delivery.number]:
+            store.put(last)
     if retire and not stopping.is_set():
         store.forget_receiver(settings.client_id)
     store.close()

@@ -1,8 +1,10 @@
 """From the broker to the hypertable and back as history, through the real daemon."""
 
 import json
+import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from threading import Event
@@ -143,6 +145,25 @@ def test_a_stopped_ingestor_has_stored_and_acknowledged_its_batch(
 
     ingestor.start()
     wait_for(lambda: len(stored(conn, device["id"])) == 1500)
+
+
+def test_what_a_stopped_ingestor_has_not_acknowledged_it_leaves_to_the_next_one(
+    device: dict[str, Any], broker: RunningBroker, ingestor: RunningIngestor, conn: DictConnection
+) -> None:
+    with conn.transaction():
+        conn.execute("SELECT FROM devices WHERE id = %s FOR UPDATE", [device["id"]])
+        publish(broker, device["device_token"], "readings/raw", RAW)
+        time.sleep(0.5)  # its batch waits for the device by now
+        publish(broker, device["device_token"], "readings/raw", RAW.replace(b"08:30", b"08:31"))
+        time.sleep(0.5)
+        os.kill(ingestor.pid, signal.SIGTERM)
+    wait_for(lambda: ingestor.exit_code == 0)
+    ingestor.start()
+    wait_for(lambda: len(stored(conn, device["id"])) == 6)
+    wait_for(lambda: any('"event":"batch"' in line for line in ingestor.last_lines))
+
+    (batch,) = [json.loads(line) for line in ingestor.last_lines if '"event":"batch"' in line]
+    assert (batch["stored"], batch["duplicate"]) == (3, 0)
 
 
 def test_readings_sent_at_qos_0_while_the_ingestor_is_away_are_stored_when_it_is_back(
