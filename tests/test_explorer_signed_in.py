@@ -250,6 +250,27 @@ def test_a_device_is_described_and_gets_another_token(signed_in: Open, user: Cal
     assert len(user.get(f"/v0/devices/{device['id']}/tokens").json) == 2
 
 
+def test_a_device_is_offered_to_somebody_and_put_in_the_trash(signed_in: Open, user: Caller) -> None:
+    device = user.register_device(name="Old kit")
+    page = signed_in(f"#/devices/{device['id']}/settings")
+    page.get_by_role("button", name="Hand it over").click()
+    expect(page.locator(".secret code")).to_be_visible()
+    page.get_by_role("button", name="Put in the trash").click()
+    page.get_by_role("button", name="Really?").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("in the trash for 30 days")
+    assert [archived["id"] for archived in user.get("/v0/devices/archived").json] == [device["id"]]
+
+
+def test_the_fields_of_a_row_stand_beside_each_other(signed_in: Open, user: Caller) -> None:
+    page = signed_in(f"#/devices/{user.register_device()['id']}/settings")
+    latitude, longitude = (page.get_by_label(name).bounding_box() for name in ("Latitude", "Longitude"))
+
+    assert latitude
+    assert longitude
+    assert latitude["x"] + latitude["width"] < longitude["x"]
+
+
 def test_somebody_elses_device_has_no_settings(signed_in: Open, new_user: Callable[..., Caller], visit: Visit) -> None:
     device = new_user().register_device(name="Theirs")
     page = signed_in(f"#/devices/{device['id']}")
@@ -317,6 +338,7 @@ def test_axe_finds_nothing_on_any_page_and_a_phone_is_wide_enough_for_it(
         serious = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
         found += [(path, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in serious]
         found += [(path, "wider than the screen", [])] if wide else []
+        found += [(path, "writes an object", [])] if "[object" in page.inner_text("#panel") else []
     context.close()
 
     assert found == []

@@ -12,9 +12,9 @@ export function h(name, attributes = {}, ...children) {
   return fill(element, ...children)
 }
 
-/** Puts children in the place of what an element holds; null and false are none. */
+/** Puts children, in lists or not, in the place of what an element holds; null and false are none. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false))
+  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false))
   return element
 }
 
