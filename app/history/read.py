@@ -86,22 +86,25 @@ def _mergeable(selection: Selection) -> bool:
 
 
 def _buckets(selection: Selection, edges: Times | None, parts: Iterable[Moments]) -> Iterator[Buckets]:
-    """Gather moments into buckets; the oldest is held back, since the next part may continue it."""
+    """Gather moments into buckets; each part is held until the next one says which of its buckets go on there."""
     if selection.rollup is None:
         for moments in parts:
             yield Buckets(moments.time, [moments.last], moments.n)
         return
     held: Moments | None = None
     for part in parts:
-        moments = part if held is None else Moments.concatenate(held, part)
-        keys = _keys(selection.rollup, edges, moments.time)
-        # keys fall: those above the last one are complete
-        complete = int(np.searchsorted(-keys, -keys[-1]))
+        if held is None:
+            held = part
+            continue
+        keys = _keys(selection.rollup, edges, held.time)
+        # keys fall: those above the first one of what follows are complete
+        complete = int(np.searchsorted(-keys, -_keys(selection.rollup, edges, part.time[:1])[0]))
         if complete:
-            yield _answered(selection, moments[:complete], keys[:complete])
-        held = moments[complete:]
+            yield _answered(selection, held[:complete], keys[:complete])
+        goes_on = held[complete:]
         if _mergeable(selection):
-            held = held.grouped(keys[complete:])
+            goes_on = goes_on.grouped(keys[complete:])
+        held = Moments.concatenate(goes_on, part)
     if held is not None:
         yield _answered(selection, held, _keys(selection.rollup, edges, held.time))
 
