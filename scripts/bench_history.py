@@ -124,6 +124,10 @@ class Taken(NamedTuple):
     median: float
     fastest: float
 
+    @classmethod
+    def of(cls, milliseconds: list[float]) -> "Taken":
+        return cls(statistics.median(milliseconds), min(milliseconds))
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ms (fastest {self.fastest:.2f})"
 
@@ -136,16 +140,23 @@ def measure(*calls: Callable[[], Any], rounds: int = 9, in_a_row: int = 5) -> li
     """Call each some times in a row, round after round: so what else the machine does meets them all alike, and nobody
     pays each time for what the other has thrown out of the processor's caches.
     """
+    taken: list[list[float]] = [[] for _ in calls]
     for call in calls:
         call()
-    taken: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
         for call, its in zip(calls, taken, strict=True):
-            for _ in range(in_a_row):
-                begun = time.perf_counter()
-                call()
-                its.append((time.perf_counter() - begun) * 1000)
-    return [Taken(statistics.median(its), min(its)) for its in taken]
+            its += times(call, in_a_row)
+    return [Taken.of(its) for its in taken]
+
+
+def times(call: Callable[[], Any], count: int) -> list[float]:
+    """Return how long each of so many calls in a row took, in milliseconds."""
+    taken = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - begun) * 1000)
+    return taken
 
 
 def hourly_year(database_url: str, port: int) -> None:

@@ -3,11 +3,12 @@
     apt-get install victoria-metrics influxdb
     python -m scripts.bench_peers --database-url postgresql://…/bench
 
-One kit of 20 components that sends once a minute: 10.5 million values. The other two are started on loopback with new
-data directories, as their packages set them up otherwise, and filled with the values that Almanac's database holds
-(see bench_data.py). Almanac and a peer take turns. Two comparisons: each computes its answer (VictoriaMetrics with
-`nocache=1`), and each is asked again by somebody who was answered before: VictoriaMetrics repeats what it has kept,
-Almanac says 304 to its ETag.
+One kit of 20 components that sends once a minute: 10.5 million values. The peers run on loopback with new data
+directories, as their packages set them up otherwise, and are filled with the values that Almanac's database holds (see
+bench_data.py). Each has the machine to itself while it is asked, Almanac before, between and after the others: beside
+two that were idle it took a quarter longer. Two questions: each computes its answer (VictoriaMetrics with `nocache=1`),
+and each is asked again by somebody who was answered before: VictoriaMetrics repeats what it has kept, Almanac says 304
+to its ETag.
 """
 
 import argparse
@@ -18,20 +19,31 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scripts.bench_data import END, MINUTE_US, SENSORS, load, values, weeks
-from scripts.bench_history import ask, history, measure, running_api
+from scripts.bench_history import Taken, ask, history, running_api, times
 from scripts.services import free_port
 
 _DEVICE, _SENSOR = 1, 55
 _START_S, _END_S = int((END - timedelta(days=365)).timestamp()), int(END.timestamp())
-_HOUR_S, _DAY_S = 3600, 86_400
+_QUESTIONS = {
+    "a year of one component by the hour": (3600, "1h", [_SENSOR]),
+    "a year of one component by the day": (86_400, "1d", [_SENSOR]),
+    "a year of twenty components by the day": (86_400, "1d", list(SENSORS)),
+}
+_CALLS = 45  # of each question, each time that a server is up
+
+Connection = http.client.HTTPConnection
+Calls = dict[str, Callable[[], bytes]]
+Means = list[list[float]]  # of each component, from the oldest on
 
 
 def main() -> None:
@@ -40,34 +52,97 @@ def main() -> None:
     parser.add_argument("--redis-url", default="redis://127.0.0.1:1/0", help="nothing here needs it")
     options = parser.parse_args()
     load(options.database_url)
-    with ExitStack() as running:
-        almanac = connect(running.enter_context(running_api(options.database_url, options.redis_url)))
-        victoria = connect(running.enter_context(victoria_metrics()))
-        influx = connect(running.enter_context(influxdb()))
-        fill(victoria, influx)
-        for name, step_s, sensor_ids in (
-            ("a year of one component by the hour", _HOUR_S, [_SENSOR]),
-            ("a year of one component by the day", _DAY_S, [_SENSOR]),
-            ("a year of twenty components by the day", _DAY_S, list(SENSORS)),
-        ):
-            compare(name, step_s, sensor_ids, almanac, victoria, influx)
+    taken: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    known: dict[str, Means] = {}
+    for peer in ("Almanac", "VictoriaMetrics", "Almanac", "InfluxDB", "Almanac"):
+        run, calls_of, means_of = _PEERS[peer]
+        with run(options) as port:
+            connection = connect(port)
+            for name, (step_s, rollup, sensor_ids) in _QUESTIONS.items():
+                calls = calls_of(connection, step_s, rollup, sensor_ids)
+                means = means_of(calls["computed"](), sensor_ids)
+                np.testing.assert_allclose(means, known.setdefault(name, means), rtol=1e-9)
+                for kind, call in calls.items():
+                    taken[name, kind][peer] += times(call, _CALLS)
+    for (name, kind), of_peers in taken.items():
+        ours = Taken.of(of_peers.pop("Almanac"))
+        print(f"{name}, {kind}: Almanac {ours}")
+        for peer, milliseconds in of_peers.items():
+            theirs = Taken.of(milliseconds)
+            print(f"    {peer} {theirs}: ratio {ours.over(theirs)}")
 
 
-def connect(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+def connect(port: int) -> Connection:
+    return Connection("127.0.0.1", port, timeout=300)
 
 
 @contextmanager
-def victoria_metrics() -> Iterator[int]:
+def almanac(options: argparse.Namespace) -> Iterator[int]:
+    with running_api(options.database_url, options.redis_url) as port:
+        yield port
+
+
+def ask_almanac(connection: Connection, step_s: int, rollup: str, sensor_ids: list[int]) -> Calls:
+    where = {"sensor_id": ",".join(map(str, sensor_ids)), "rollup": rollup}
+    return {
+        "computed": lambda: history(connection, _DEVICE, 365, **where),
+        "asked again": lambda: history(connection, _DEVICE, 365, known=True, **where),
+    }
+
+
+def means_of_almanac(body: bytes, sensor_ids: list[int]) -> Means:
+    answer = json.loads(body)
+    series = {its["sensor_id"]: its["readings"] for its in answer.get("series", [answer])}
+    return [[value for _, value in reversed(series[sensor_id])] for sensor_id in sensor_ids]
+
+
+@contextmanager
+def victoria_metrics(_options: argparse.Namespace) -> Iterator[int]:
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         options = [f"-storageDataPath={directory}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=10y"]
         with running("victoria-metrics", options, port, "/health"):
+            fill_victoria_metrics(connect(port))
+            time.sleep(20)  # let it merge what it got
             yield port
 
 
+def fill_victoria_metrics(connection: Connection) -> None:
+    """Send the year that Almanac holds, a line a component and week."""
+    for seconds, columns in year():
+        lines = (
+            json.dumps(
+                {
+                    "metric": {"__name__": "reading", "device": str(_DEVICE), "sensor": str(sensor_id)},
+                    "values": column,
+                    "timestamps": [second * 1000 for second in seconds],
+                }
+            )
+            for sensor_id, column in zip(SENSORS, columns, strict=True)
+        )
+        post(connection, "/api/v1/import", "\n".join(lines).encode())
+    ask(connection, "/internal/force_flush")
+
+
+def ask_victoria_metrics(connection: Connection, step_s: int, _rollup: str, sensor_ids: list[int]) -> Calls:
+    selector = f'reading{{sensor=~"{"|".join(map(str, sensor_ids))}"}}'
+    # Its window ends at its timestamp, and includes it; ours starts at ours.
+    window = {"start": _START_S + step_s - 60, "end": _END_S - 60, "step": f"{step_s}s"}
+    query = {"query": f"avg_over_time({selector}[{step_s}s])", **window}
+    return {
+        "computed": lambda: ask(connection, "/api/v1/query_range", nocache=1, **query),
+        "asked again": lambda: ask(connection, "/api/v1/query_range", **query),
+    }
+
+
+def means_of_victoria_metrics(body: bytes, sensor_ids: list[int]) -> Means:
+    result = json.loads(body)["data"]["result"]
+    series = {int(its["metric"]["sensor"]): its["values"] for its in result}
+    return [[float(value) for _, value in series[sensor_id]] for sensor_id in sensor_ids]
+
+
 @contextmanager
-def influxdb() -> Iterator[int]:
+def influxdb(_options: argparse.Namespace) -> Iterator[int]:
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         env = {
@@ -83,7 +158,51 @@ def influxdb() -> Iterator[int]:
         configuration = Path(directory, "influxdb.conf")
         configuration.touch()
         with running("influxd", ["-config", str(configuration)], port, "/query?q=SHOW+DATABASES", env):
+            fill_influxdb(connect(port))
+            time.sleep(20)  # let it merge what it got
             yield port
+
+
+def fill_influxdb(connection: Connection) -> None:
+    """Send the year that Almanac holds, a line a minute."""
+    post(connection, "/query?q=CREATE+DATABASE+bench", b"")
+    names = [f"s{sensor_id}=" for sensor_id in SENSORS]
+    for seconds, columns in year():
+        points = [
+            f"readings,device={_DEVICE} {','.join(map(str.__add__, names, map(repr, row[1:])))} {row[0]}"
+            for row in zip(seconds, *columns, strict=True)
+        ]
+        post(connection, "/write?db=bench&precision=s", "\n".join(points).encode())
+
+
+def ask_influxdb(connection: Connection, _step_s: int, rollup: str, sensor_ids: list[int]) -> Calls:
+    means = ",".join(f"mean(s{sensor_id})" for sensor_id in sensor_ids)
+    select = f"SELECT {means} FROM readings WHERE time >= {_START_S}s AND time < {_END_S}s GROUP BY time({rollup})"
+    return {"computed": lambda: ask(connection, "/query", db="bench", q=select, epoch="s")}
+
+
+def means_of_influxdb(body: bytes, sensor_ids: list[int]) -> Means:
+    rows = json.loads(body)["results"][0]["series"][0]["values"]
+    return [[row[number] for row in rows] for number in range(1, len(sensor_ids) + 1)]
+
+
+# How each is run, asked, and understood.
+_PEERS: dict[str, tuple[Any, Callable[..., Calls], Callable[[bytes, list[int]], Means]]] = {
+    "Almanac": (almanac, ask_almanac, means_of_almanac),
+    "VictoriaMetrics": (victoria_metrics, ask_victoria_metrics, means_of_victoria_metrics),
+    "InfluxDB": (influxdb, ask_influxdb, means_of_influxdb),
+}
+
+
+def year() -> Iterator[tuple[list[int], list[list[float]]]]:
+    """Yield the seconds and the values of each component, a week at a time."""
+    # Random values are drawn a week at a time: the last year's weeks begin where those of the whole history do.
+    for start_us, count in weeks(3):
+        minutes = start_us // MINUTE_US + np.arange(count)
+        kept = minutes >= _START_S // 60
+        if kept.any():
+            columns = [values(_DEVICE, sensor_id, start_us, count)[kept].tolist() for sensor_id in SENSORS]
+            yield (minutes[kept] * 60).tolist(), columns
 
 
 @contextmanager
@@ -110,98 +229,12 @@ def running(
         process.wait()
 
 
-def fill(victoria: http.client.HTTPConnection, influx: http.client.HTTPConnection) -> None:
-    """Send both the year that Almanac holds: a line a component and week, a line a minute: as each likes it best."""
-    begun = time.monotonic()
-    post(influx, "/query?q=CREATE+DATABASE+bench", b"")
-    # Random values are drawn a week at a time: the last year's weeks begin where those of the whole history do.
-    for start_us, count in weeks(3):
-        minutes = start_us // MINUTE_US + np.arange(count)
-        kept = minutes >= _START_S // 60
-        if not kept.any():
-            continue
-        columns = [values(_DEVICE, sensor_id, start_us, count)[kept].tolist() for sensor_id in SENSORS]
-        seconds = (minutes[kept] * 60).tolist()
-        lines = (
-            json.dumps(
-                {
-                    "metric": {"__name__": "reading", "device": str(_DEVICE), "sensor": str(sensor_id)},
-                    "values": column,
-                    "timestamps": [second * 1000 for second in seconds],
-                }
-            )
-            for sensor_id, column in zip(SENSORS, columns, strict=True)
-        )
-        post(victoria, "/api/v1/import", "\n".join(lines).encode())
-        rows = zip(seconds, *columns, strict=True)
-        names = [f"s{sensor_id}=" for sensor_id in SENSORS]
-        points = [
-            f"readings,device={_DEVICE} {','.join(map(str.__add__, names, map(repr, row[1:])))} {row[0]}"
-            for row in rows
-        ]
-        post(influx, "/write?db=bench&precision=s", "\n".join(points).encode())
-    ask(victoria, "/internal/force_flush")
-    print(f"filled in {time.monotonic() - begun:.0f} s", flush=True)
-    time.sleep(20)  # let both merge what they got
-
-
 def post(connection: http.client.HTTPConnection, path: str, body: bytes) -> None:
     connection.request("POST", path, body)
     answer = connection.getresponse()
     text = answer.read()
     if answer.status >= 300:
         raise RuntimeError(f"{path}: {answer.status} {text[:200]!r}")
-
-
-def compare(
-    name: str,
-    step_s: int,
-    sensor_ids: list[int],
-    almanac: http.client.HTTPConnection,
-    victoria: http.client.HTTPConnection,
-    influx: http.client.HTTPConnection,
-) -> None:
-    ids = ",".join(map(str, sensor_ids))
-    rollup = {_HOUR_S: "1h", _DAY_S: "1d"}[step_s]
-    selector = f'reading{{sensor=~"{"|".join(map(str, sensor_ids))}"}}'
-    # VictoriaMetrics' window ends at its timestamp, and includes it; ours starts at ours.
-    window = {"start": _START_S + step_s - 60, "end": _END_S - 60, "step": f"{step_s}s"}
-    means = ",".join(f"mean(s{sensor_id})" for sensor_id in sensor_ids)
-    select = f"SELECT {means} FROM readings WHERE time >= {_START_S}s AND time < {_END_S}s GROUP BY time({rollup})"
-    calls: dict[str, Callable[[], bytes]] = {
-        "Almanac": lambda: history(almanac, _DEVICE, 365, sensor_id=ids, rollup=rollup),
-        "VictoriaMetrics": lambda: ask(
-            victoria, "/api/v1/query_range", query=f"avg_over_time({selector}[{step_s}s])", nocache=1, **window
-        ),
-        "InfluxDB": lambda: ask(influx, "/query", db="bench", q=select, epoch="s"),
-    }
-    again: dict[str, Callable[[], bytes]] = {
-        "Almanac": lambda: history(almanac, _DEVICE, 365, sensor_id=ids, rollup=rollup, known=True),
-        "VictoriaMetrics": lambda: ask(
-            victoria, "/api/v1/query_range", query=f"avg_over_time({selector}[{step_s}s])", **window
-        ),
-    }
-    check(calls, sensor_ids)
-    for kind, asked in (("computed", calls), ("asked again", again)):
-        # One after the other: InfluxDB, at work for a second, would leave empty caches to both the others.
-        for peer in [peer for peer in asked if peer != "Almanac"]:
-            ours, theirs = measure(asked["Almanac"], asked[peer])
-            print(f"{name}, {kind}: Almanac {ours}, {peer} {theirs}, ratio {ours.over(theirs)}", flush=True)
-
-
-def check(calls: dict[str, Callable[[], bytes]], sensor_ids: list[int]) -> None:
-    """Fail unless all give the same numbers."""
-    ours = json.loads(calls["Almanac"]())
-    almanac = {
-        series["sensor_id"]: [value for _, value in reversed(series["readings"])]
-        for series in ours.get("series", [ours])
-    }
-    result = json.loads(calls["VictoriaMetrics"]())["data"]["result"]
-    victoria = {int(series["metric"]["sensor"]): [float(value) for _, value in series["values"]] for series in result}
-    rows = json.loads(calls["InfluxDB"]())["results"][0]["series"][0]["values"]
-    for number, sensor_id in enumerate(sensor_ids, 1):
-        np.testing.assert_allclose(victoria[sensor_id], almanac[sensor_id], rtol=1e-9)
-        np.testing.assert_allclose([row[number] for row in rows], almanac[sensor_id], rtol=1e-9)
 
 
 if __name__ == "__main__":
