@@ -123,6 +123,6 @@ class Columns:
 
 
 def first_of_each(ordered: Any) -> Mask:
-    """Return of numbers that rise which are not the one before."""
+    """Return of numbers in order, rising or falling, which are not the one before."""
     first: Mask = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
     return first

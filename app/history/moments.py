@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ingestor.columns import first_of_each
 from sql.arrays import Floats, Times
 
 
@@ -51,7 +52,7 @@ class Moments:
         Chan, Golub, LeVeque (1979): the m2 of a union is the parts' m2 and the squares of their means' distances from
         the common mean, each times n. The mean is taken first: sums of squares would lose small spreads.
         """
-        begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))[: len(keys)]
+        begins = np.flatnonzero(first_of_each(keys))
         if len(begins) == len(self):
             return replace(self, time=keys)
         lengths = np.diff(np.append(begins, len(keys)))
@@ -74,7 +75,7 @@ def quantiles(keys: Times, values: Floats, quantile: float) -> Floats:
     """Return the quantile (0 to 1, linear between ranks as numpy's) of each run of equal keys."""
     order = np.lexsort((values, -keys))
     ranked = values[order]
-    begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    begins = np.flatnonzero(first_of_each(keys))
     lengths = np.diff(np.append(begins, len(keys)))
     rank = quantile * (lengths - 1)
     below = np.floor(rank).astype(np.int64)

@@ -150,8 +150,6 @@ def _moments(columns: dict[str, bytes]) -> Moments:
     times = times_sent(columns.pop("time"))
     order = np.argsort(-times, kind="stable")  # timsort, which finds the runs that chunks are
     ordered = {name: floats_sent(column)[order] for name, column in columns.items()}
-    return (
-        Moments.of_readings(times[order], **ordered)
-        if "value" in ordered
-        else Moments.of_groups(times[order], **ordered)
-    )
+    if "value" in ordered:
+        return Moments.of_readings(times[order], **ordered)
+    return Moments.of_groups(times[order], **ordered)
