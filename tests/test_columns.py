@@ -90,8 +90,12 @@ def test_keys_are_unpacked_as_they_were_packed(keys: list[tuple[int, int, int]])
 def test_postgresql_unfolds_keys_as_they_were_folded(conn: DictConnection) -> None:
     kit = [(1, sensor, minute) for sensor in (10, 14, 55) for minute in (0, 1, 2)]
     others = [(1, 56, 1), (1, 57, 1), (2, 57, 1), (2, 58, 1), (2, 58, 2), (3, 10, 0), (3, 14, 1)]
+    begun = [(4, 10, 0), (4, 10, 1), (4, 14, 0)]  # the second sensor only begins as the first does
     given = columns(
-        [((device, sensor, minute * 60_000_000), raw) for raw, (device, sensor, minute) in enumerate(kit + others)]
+        [
+            ((device, sensor, minute * 60_000_000), raw)
+            for raw, (device, sensor, minute) in enumerate(kit + others + begun)
+        ]
     )
 
     folded = fold(given.device_ids, given.sensor_ids, given.times)
@@ -103,7 +107,7 @@ def test_postgresql_unfolds_keys_as_they_were_folded(conn: DictConnection) -> No
         {**folded._asdict(), "raws": given.raws},
     ).fetchone()
 
-    assert folded.sensor_counts.tolist() == [3, 2, 1, 1, 1, 1]
-    assert len(folded.times) == 3 + 1 + 1 + 2 + 1 + 1
+    assert folded.sensor_counts.tolist() == [3, 2, 1, 1, 1, 1, 1, 1]
+    assert len(folded.times) == 3 + 1 + 1 + 2 + 1 + 1 + 2 + 1
     assert list(zip(found["devices"], found["sensors"], map(to_us, found["times"]), strict=True)) == keys_of(given)
     assert found["values"] == given.raws.tolist()
