@@ -76,12 +76,6 @@ def connect(port: int) -> Connection:
     return Connection("127.0.0.1", port, timeout=300)
 
 
-@contextmanager
-def almanac(options: argparse.Namespace) -> Iterator[int]:
-    with running_api(options.database_url, options.redis_url) as port:
-        yield port
-
-
 def ask_almanac(connection: Connection, step_s: int, rollup: str, sensor_ids: list[int]) -> Calls:
     where = {"sensor_id": ",".join(map(str, sensor_ids)), "rollup": rollup}
     return {
@@ -188,7 +182,7 @@ def means_of_influxdb(body: bytes, sensor_ids: list[int]) -> Means:
 
 # How each is run, asked, and understood.
 _PEERS: dict[str, tuple[Any, Callable[..., Calls], Callable[[bytes, list[int]], Means]]] = {
-    "Almanac": (almanac, ask_almanac, means_of_almanac),
+    "Almanac": (lambda its: running_api(its.database_url, its.redis_url), ask_almanac, means_of_almanac),
     "VictoriaMetrics": (victoria_metrics, ask_victoria_metrics, means_of_victoria_metrics),
     "InfluxDB": (influxdb, ask_influxdb, means_of_influxdb),
 }
