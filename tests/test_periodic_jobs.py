@@ -72,6 +72,26 @@ def test_the_next_run_is_due_when_the_next_full_period_begins(worker_env: dict[s
     assert timedelta(0) < shown["next_run_at"] - shown["started_at"] <= timedelta(hours=6)
 
 
+def test_a_run_that_found_something_to_do_is_in_the_log_and_one_that_did_not_is_in_the_list_alone(
+    worker_env: dict[str, str], conn: DictConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    def logged() -> list[str]:
+        return [record.message for record in caplog.records if record.name == "app.jobs.periodic"]
+
+    caplog.set_level("INFO", "app.jobs.periodic")
+    run(NAME)
+    assert (job(conn)["result"], logged()) == ({"rows": 0}, [])
+
+    conn.execute("DELETE FROM jobs")
+    queries.set_jobs(conn, names=[NAME], periods=[PERIODS[NAME]])
+    conn.execute(
+        "INSERT INTO quarantine (received_at, topic, payload, reason, detail) VALUES (%s, 'old', '', 'unreadable', '')",
+        [datetime.now(UTC) - timedelta(days=91)],
+    )
+    run(NAME)
+    assert (job(conn)["result"], logged()) == ({"rows": 1}, ["job done"])
+
+
 def test_a_queue_that_is_lost_costs_nothing(queue: Queue, conn: DictConnection, work: Work) -> None:
     Scheduler(queue, conn).look()
     queue.connection.flushdb()

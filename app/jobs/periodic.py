@@ -61,7 +61,8 @@ def run(name: str) -> None:
         log.exception("job failed", extra={"job": name})
         error = f"{type(failure).__name__}: {failure}"
     else:
-        log.info("job done", extra={"job": name, **(result or {})})
+        if result and any(result.values()):  # most runs find nothing to do; the table of jobs has them all
+            log.info("job done", extra={"job": name, **result})
     with connect(database_url) as conn:
         queries.end_job(conn, name=name, run=number, result=Jsonb(result), error=error)
 
