@@ -83,6 +83,12 @@ def current_asker() -> Asker | None:
     return asker
 
 
+def holds(scope: str) -> bool:
+    """Whether what the asking user has shown is good for a scope, be it the operation's or not."""
+    asker = current_asker()
+    return asker is not None and (asker.in_person or scope in asker.scopes)
+
+
 def signed_in_user() -> Row:
     """Return the row of the asking user; 401 for nobody, as `signed_in` does."""
     user = current_user()

@@ -25,7 +25,7 @@ from app.config import Config
 from app.device_records import read_devices
 from app.live.journal import Page, Part, read_page
 from app.live.position import Snapshot
-from app.policy import Viewer
+from app.policy import NOBODY
 from app.sealing import unseal
 from app.wire.devices_v1 import device_v1_json
 from ingestor.bell import STREAM
@@ -41,7 +41,6 @@ _LOOK_EVERY_S = 1.0
 _RETRY_S = 2.0
 _TIMEOUT_S = 30
 _SAVE_EVERY_S = 60.0  # where nothing was forwarded
-_NOBODY: Viewer = {"viewer_id": None, "viewer_is_admin": False}
 
 
 def forward(config: Config, mqtt_url: str, stopping: Event, following: Event) -> None:
@@ -126,7 +125,7 @@ class Forwarder:
     def _message(self, part: Part, owners: Row) -> tuple[str, bytes] | None:
         device_id = part.device["id"]
         token = unseal(bytes(owners["sealed"]), bytes(owners["hash"]), self._secret_key)
-        records = read_devices(self._conn, [device_id], _NOBODY)
+        records = read_devices(self._conn, [device_id], NOBODY)
         if token is None or not records:
             return None
         shown = device_v1_json(records[0], own=False)

@@ -38,6 +38,9 @@ class Viewer(TypedDict):
     viewer_is_admin: bool
 
 
+NOBODY: Viewer = {"viewer_id": None, "viewer_is_admin": False}
+
+
 def viewer() -> Viewer:
     """Return the asking user as parameters of a query."""
     user = current_user()

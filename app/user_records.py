@@ -1,25 +1,32 @@
-"""Show users with their devices: three queries, however many users."""
+"""Show users with their devices: three queries, however many users.
+
+A token that is good for devices alone shows no address, and one for the account alone no private device or exact place.
+"""
 
 from collections.abc import Sequence
 
-from app.policy import Viewer, may_change_user, viewer
+from app.auth import holds
+from app.policy import NOBODY, Viewer, may_change_user, viewer
 from app.wire.users import user_json
 from sql import DictConnection, Row, queries
 
 
 def show_users(conn: DictConnection, users: Sequence[Row]) -> list[Row]:
     """Return Users as the asking user may see them."""
+    account, devices = holds("account"), holds("devices:read")
     return [
-        user_json(user, devices, own=may_change_user(user["id"]))
-        for user, devices in zip(users, _devices(conn, users, viewer()), strict=True)
+        user_json(user, theirs, own=own and account, owns_devices=own and devices)
+        for user, theirs in zip(users, _devices(conn, users, viewer()), strict=True)
+        for own in [may_change_user(user["id"])]
     ]
 
 
 def show_own(conn: DictConnection, user_id: int) -> Row:
     """Return a User as they see themselves: for who has just shown that the account is theirs."""
-    user = queries.user_by_id(conn, id=user_id)
-    (devices,) = _devices(conn, [user], {"viewer_id": user_id, "viewer_is_admin": False})
-    return user_json(user, devices, own=True)
+    user, sees = queries.user_by_id(conn, id=user_id), holds("devices:read")
+    who: Viewer = {"viewer_id": user_id, "viewer_is_admin": False} if sees else NOBODY
+    (devices,) = _devices(conn, [user], who)
+    return user_json(user, devices, own=True, owns_devices=sees)
 
 
 def _devices(conn: DictConnection, users: Sequence[Row], who: Viewer) -> list[list[Row]]:

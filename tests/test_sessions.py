@@ -10,7 +10,7 @@ from caller import PASSWORD, Caller
 from flask import Flask
 
 from app.scopes import SCOPES
-from sql import DictConnection
+from sql import DictConnection, queries
 
 
 def sign_in(user: Caller) -> dict[str, str]:
@@ -236,12 +236,53 @@ def test_a_token_is_good_for_its_scopes_alone(user: Caller, app: Flask) -> None:
     assert 'error="insufficient_scope", scope="devices:write"' in refused.headers["WWW-Authenticate"]
 
 
-def test_a_token_cannot_make_one_that_is_good_for_more(user: Caller, app: Flask) -> None:
-    modest = Caller(app, str(make_token(user, scopes=["account"])["token"]))
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v0/me/tokens", {"name": "for ever", "scopes": ["account"]}),
+        ("/v0/applications", {"name": "greedy", "scopes": ["devices:write"]}),
+        ("/v0/applications/{application}/secret", {}),
+        ("/v0/me/forwarding", {}),
+    ],
+)
+def test_no_token_makes_what_would_outlive_it_or_be_good_for_more(
+    user: Caller, app: Flask, conn: DictConnection, path: str, fields: dict[str, object]
+) -> None:
+    """What an application could make for itself, its user could not end by putting it out."""
+    queries.set_role(conn, id=user.user["id"], role="researcher")
+    made = user.post("/v0/applications", {"name": "map", "scopes": ["devices:write"]}).json
+    holder = Caller(app, str(make_token(user, scopes=list(SCOPES))["token"]))
 
-    answer = modest.post("/v0/me/tokens", {"name": "greedy", "scopes": ["account", "devices:write"]})
+    assert holder.post(path.format(application=made["id"]), fields).status_code == 403
+    assert user.post(path.format(application=made["id"]), fields).status_code < 300
 
-    assert answer.status_code == 403
+
+def test_a_token_for_devices_shows_no_address(user: Caller, app: Flask) -> None:
+    device = user.register_device()
+    reader = Caller(app, str(make_token(user, scopes=["devices:read"])["token"]))
+
+    assert reader.get(f"/v0/users/{user.user['username']}").json["email"] == "[FILTERED]"
+    assert reader.get(f"/v0/users?q[id_eq]={user.user['id']}").json[0]["email"] == "[FILTERED]"
+    assert "email" not in reader.get(f"/v1/devices/{device['id']}").json["owner"]
+
+
+def test_a_token_for_the_account_shows_no_private_device_and_no_exact_place(user: Caller, app: Flask) -> None:
+    seen = user.register_device(latitude=41.39699, longitude=2.19456, precise_location=False)
+    user.register_device(is_private=True)
+    keeper = Caller(app, str(make_token(user, scopes=["account"])["token"]))
+
+    shown = keeper.get("/v0/me").json
+
+    assert shown["email"] == user.user["email"]
+    assert [(device["id"], "location" in device) for device in shown["devices"]] == [(seen["id"], False)]
+
+
+def test_a_token_for_devices_opens_no_readings_through_a_preview(user: Caller, app: Flask) -> None:
+    path = f"/v0/devices/{user.register_device(is_private=True, kit_id=26)['id']}/calibrations/preview"
+    fields = {"sensor_id": 55, "equation": "raw"}
+
+    for scope, status in (("devices:read", 403), ("readings:read", 200)):
+        assert Caller(app, str(make_token(user, scopes=[scope])["token"])).post(path, fields).status_code == status
 
 
 def test_a_token_in_an_address_is_taken_for_sending_readings_only(user: Caller, anybody: Caller) -> None:

@@ -9,9 +9,12 @@ from app.api.devices import chosen, readable
 from app.api.devices_query import DevicesQuery
 from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
+from app.auth import holds
+from app.device_records import DeviceRecord
 from app.policy import owns
 from app.schemas.devices_v1 import SeenDevice
 from app.wire.devices_v1 import device_v1_json
+from sql import Row
 
 blueprint = Blueprint("devices_v1", __name__, description="Devices, version 1: hidden fields are named, not filtered")
 
@@ -24,7 +27,7 @@ def index(query: dict[str, Any]) -> Response:
     """List the devices that the asking user may see."""
     page = Page.of(query)
     records, total = chosen(query, page)
-    return answer_page([device_v1_json(record, own=owns(record.device)) for record in records], total, page)
+    return answer_page([_json(record) for record in records], total, page)
 
 
 @blueprint.get("/devices/<int:device_id>")
@@ -33,5 +36,9 @@ def index(query: dict[str, Any]) -> Response:
 @blueprint.alt_response(404, description="there is no such device")
 def show(device_id: int) -> Response:
     """Show a device with the latest value of each of its components."""
-    record = readable(device_id)
-    return answer(device_v1_json(record, own=owns(record.device)))
+    return answer(_json(readable(device_id)))
+
+
+def _json(record: DeviceRecord) -> Row:
+    own = owns(record.device)
+    return device_v1_json(record, own=own, owns_account=own and holds("account"))

@@ -16,7 +16,7 @@ from app.api.respond import to_json
 from app.auth import current_user
 from app.compression import accepts_gzip, gzip
 from app.database import source
-from app.policy import Viewer, viewer
+from app.policy import NOBODY, Viewer, viewer
 from app.schemas.base import Request
 from app.schemas.maps import FeatureCollection, MapDevice
 from app.wire.bare_devices import ONLINE_FOR
@@ -25,7 +25,6 @@ from sql import queries
 
 blueprint = Blueprint("maps", __name__, description="Devices on maps")
 
-_NOBODY: Viewer = {"viewer_id": None, "viewer_is_admin": False}
 _EVERYWHERE = Box(-180.0, -90.0, 180.0, 90.0)
 _KEPT_S = 60
 _MOST_KEPT = 64
@@ -86,7 +85,7 @@ class MapQuery(Request):
 @blueprint.alt_response(304, description="nothing has changed since the ETag in If-None-Match")
 def world_map() -> Response:
     """Show every public device that has a place and was heard of, for a map; up to a minute old."""
-    return _answer(_keep("world_map", lambda: _world_map(_NOBODY)), "public", "application/json")
+    return _answer(_keep("world_map", lambda: _world_map(NOBODY)), "public", "application/json")
 
 
 @blueprint.get("/devices/fresh_world_map")
@@ -109,7 +108,7 @@ def geojson(query: dict[str, Any]) -> Response:
     """
     if current_user() is not None:
         return _answer(_pack(_geojson(query, viewer())), "private", "application/geo+json")
-    kept = _keep(str(sorted(query.items())), lambda: _geojson(query, _NOBODY))
+    kept = _keep(str(sorted(query.items())), lambda: _geojson(query, NOBODY))
     return _answer(kept, "public", "application/geo+json")
 
 

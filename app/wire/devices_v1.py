@@ -7,8 +7,11 @@ from app.wire.users import place_json
 from sql import Row
 
 
-def device_v1_json(record: DeviceRecord, *, own: bool) -> Row:
-    """Return a version 1 Device; `own`: the reader owns it or is an admin. Fields without a value are left out."""
+def device_v1_json(record: DeviceRecord, *, own: bool, owns_account: bool = False) -> Row:
+    """Return a version 1 Device; `own`: the reader owns it or is an admin, `owns_account`: and may see the address too.
+
+    Fields without a value are left out.
+    """
     shown = bare_device_json(record.device, own=own)
     hardware = dict(shown["hardware"])
     unauthorized = ["device_token"]  # shown when it is made, never again
@@ -19,7 +22,7 @@ def device_v1_json(record: DeviceRecord, *, own: bool) -> Row:
     fields = {
         **{key: value for key, value in shown.items() if key not in unauthorized},
         "hardware": hardware,
-        "owner": _owner(record.owner, own=own) if record.owner else None,
+        "owner": _owner(record.owner, own=owns_account) if record.owner else None,
         "components": [_component(component, sensor) for component, sensor in record.components],
         "unauthorized_fields": unauthorized,
     }

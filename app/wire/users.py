@@ -8,8 +8,8 @@ from app.wire.bare_devices import bare_device_json
 from sql import Row
 
 
-def user_json(user: Row, devices: Iterable[Row], *, own: bool) -> Row:
-    """Return a User with rows of devices; `own`: the reader is that user or an admin.
+def user_json(user: Row, devices: Iterable[Row], *, own: bool, owns_devices: bool = False) -> Row:
+    """Return a User with rows of devices; `own`, `owns_devices`: the reader may see all of the account, of the devices.
 
     The last three fields before `devices` are there because clients look for them: we have no legacy keys, and a token
     is shown when it is made, never again.
@@ -27,7 +27,7 @@ def user_json(user: Row, devices: Iterable[Row], *, own: bool) -> Row:
         "legacy_api_key": FILTERED,
         "forwarding_token": FILTERED,
         "forwarding_username": FILTERED,
-        "devices": [_device(device, own=own) for device in devices],
+        "devices": [_device(device, own=owns_devices) for device in devices],
     }
 
 
