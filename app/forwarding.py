@@ -30,6 +30,7 @@ from app.sealing import unseal
 from app.wire.devices_v1 import device_v1_json
 from ingestor.bell import STREAM
 from ingestor.mqtt import make_client
+from ingestor.stopping import Stopping
 from ingestor.times import from_us
 from sql import DictConnection, Row, connect, queries
 
@@ -43,7 +44,7 @@ _TIMEOUT_S = 30
 _SAVE_EVERY_S = 60.0  # where nothing was forwarded
 
 
-def forward(config: Config, mqtt_url: str, stopping: Event, following: Event) -> None:
+def forward(config: Config, mqtt_url: str, stopping: Stopping, following: Event) -> None:
     """Forward until told to stop, over every outage of the database, the broker and Redis.
 
     `following` is set while none of the first two is away.
@@ -65,7 +66,7 @@ def forward(config: Config, mqtt_url: str, stopping: Event, following: Event) ->
             stopping.wait(_RETRY_S)
 
 
-def _wait(redis: Redis, stopping: Event) -> None:
+def _wait(redis: Redis, stopping: Stopping) -> None:
     """Return when somebody has committed, or after a second."""
     try:
         redis.xread({STREAM: "$"}, block=int(_LOOK_EVERY_S * 1000))

@@ -2,16 +2,15 @@
 
 import gc
 import logging
-import signal
 import sys
 import time
-from threading import Event
 
 from ingestor import metrics
 from ingestor.bell import Bell
 from ingestor.log import configure_logging
 from ingestor.probes import Needs, serve
 from ingestor.settings import Settings
+from ingestor.stopping import Stopping
 from ingestor.store import Store
 from ingestor.subscriber import Subscriber
 from sql import readiness
@@ -24,16 +23,14 @@ _OBJECTS_BETWEEN_COLLECTIONS = 100_000  # more than two batches of messages make
 _TURN_S = 0.0005
 
 
-def run(settings: Settings, stopping: Event | None = None, *, retire: bool = False) -> None:
+def run(settings: Settings, stopping: Stopping | None = None, *, retire: bool = False) -> None:
     """Run until SIGTERM or SIGINT, or until `stopping` is set; then finish the batch, acknowledge it, and leave.
 
     `retire`: take no new messages, write those that the broker keeps for this client id, and give the name up.
     """
     configure_logging()
-    stopping = stopping or Event()
+    stopping = (stopping or Stopping()).on_signals()
     _share_the_processor()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     subscriber = Subscriber(
         settings.mqtt_url,
         settings.client_id,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from threading import Event, Timer
+from threading import Timer
 
 import psycopg
 
@@ -17,6 +17,7 @@ from ingestor.intake import Message, read_messages, refused
 from ingestor.known import Known
 from ingestor.payload import parse_topic
 from ingestor.receipts import receipt_message
+from ingestor.stopping import Stopping
 from ingestor.writer import Writer
 from sql import AWAY, BEHIND, DictConnection, connect, is_refusal, queries
 
@@ -38,7 +39,7 @@ class Store:
     """
 
     def __init__(
-        self, database_url: str, stopping: Event, patience_s: float, meanwhile: Callable[[], None] = lambda: None
+        self, database_url: str, stopping: Stopping, patience_s: float, meanwhile: Callable[[], None] = lambda: None
     ) -> None:
         self._database_url = database_url
         self._stopping = stopping

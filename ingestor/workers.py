@@ -2,17 +2,17 @@
 
 import logging
 import os
-import signal
 import time
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from threading import Event, Thread
+from threading import Thread
 
 from ingestor.daemon import run
 from ingestor.log import configure_logging
 from ingestor.settings import Settings
+from ingestor.stopping import Stopping
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,7 @@ def run_workers(alone: Settings, number: int) -> None:
     An ingestor that worked here alone before, under the name without a number, is retired meanwhile.
     """
     configure_logging()
-    stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = Stopping().on_signals()
     settings = [alone.as_worker(each) for each in range(1, number + 1)]
     children = {own.client_id: _start(own) for own in settings}
     retiring = _start(replace(alone, metrics_port=0), retire=True)
@@ -52,12 +50,12 @@ def _start(settings: Settings, *, retire: bool = False) -> SpawnProcess:
 
 
 def _work(settings: Settings, retire: bool) -> None:
-    stopping = Event()
+    stopping = Stopping()
     Thread(target=_follow_parent, args=[stopping], daemon=True).start()
     run(settings, stopping, retire=retire)
 
 
-def _follow_parent(stopping: Event) -> None:
+def _follow_parent(stopping: Stopping) -> None:
     """End with the parent: the one that is started in its place brings workers with the same client ids."""
     if parent := parent_process():
         wait([parent.sentinel])

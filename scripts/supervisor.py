@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ingestor.stopping import Stopping
+
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = ("36", "33", "32", "35", "34", "96", "93", "92")
 
@@ -90,12 +92,12 @@ class Child:
     def is_ready(self) -> bool:
         return (self._spoke.is_set() or not self.service.says) and self.service.probe()
 
-    def wait_until_ready(self, seconds: float = 60, stopping: threading.Event | None = None) -> None:
+    def wait_until_ready(self, seconds: float = 60, stopping: Stopping | None = None) -> None:
         """Return when it is ready; KeyboardInterrupt when `stopping` is set meanwhile.
 
         ServiceError with its last words when it ends before, or needs more than `seconds`.
         """
-        stopping = stopping or threading.Event()
+        stopping = stopping or Stopping()
         deadline = time.monotonic() + seconds
         while not self.is_ready():
             if self.exit_code is not None:
@@ -158,7 +160,7 @@ class Supervisor:
     """
 
     def __init__(self, first_delay: float = 0.5) -> None:
-        self.stopping = threading.Event()
+        self.stopping = Stopping()
         self.children: list[Child] = []
         self._first_delay = first_delay
         self._failures: dict[str, int] = {}

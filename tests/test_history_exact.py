@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from threading import Event
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ingestor.intake import Message
+from ingestor.stopping import Stopping
 from ingestor.store import Store
 from sql import DictConnection
 
@@ -47,7 +47,7 @@ def new_kit(user: Caller) -> Callable[[], Kit]:
 @pytest.fixture
 def write(database_url: str) -> Iterator[Write]:
     """Writes readings as the ingestor does, as one message."""
-    store = Store(database_url, Event(), patience_s=5)
+    store = Store(database_url, Stopping(), patience_s=5)
 
     def put(kit: Kit, readings: dict[datetime, float]) -> None:
         data = [

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from proxy import proxy_to
 from waiting import refresh_all, wait_for
 
 from ingestor.intake import Message, hash_token
+from ingestor.stopping import Stopping
 from ingestor.store import Store
 from sql import DictConnection
 
@@ -231,7 +231,7 @@ def test_a_topic_that_no_index_has_room_for_holds_nobody_up(
         f"{prefix}device/sck/stranger-of-a-long-name/readings/raw",
         f"device/sck/{device['device_token']}/readings/raw",
     ]
-    stopping = Event()
+    stopping = Stopping()
     stopping.set()  # else it would try for ever
 
     with closing(Store(database_url, stopping, patience_s=5)) as store:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
-from threading import Event
 
 import pytest
 from caller import Caller
@@ -15,6 +14,7 @@ from waiting import wait_for
 
 from app.cli import almanac
 from ingestor.intake import Message, hash_token
+from ingestor.stopping import Stopping
 from ingestor.store import Store
 from sql import DictConnection, connect
 from sql.migrate import MigrationError, available, migrate
@@ -141,7 +141,7 @@ def test_messages_wait_while_the_schema_is_still_to_be_migrated(
     device = user.register_device()
     token = device["device_token"]
     message = Message(f"device/sck/{token}/readings/raw", b"{t:2026-01-15T12:00:00Z,55:21}")
-    store = Store(database_url, Event(), patience_s=20)
+    store = Store(database_url, Stopping(), patience_s=20)
     with ThreadPoolExecutor(1) as threads:
         with without(conn, "ingest_version"):
             put = threads.submit(store.put, [message])

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from waiting import wait_for
 from werkzeug.test import TestResponse
 
 from ingestor.intake import Message
+from ingestor.stopping import Stopping
 from ingestor.store import Store
 from sql import DictConnection, connect
 
@@ -356,7 +356,7 @@ def test_a_batch_takes_its_devices_in_order_those_that_tell_of_themselves_too(
         Message(topic.format(measuring["device_token"], "readings/raw"), f"{{t:{now},55:21}}".encode()),
         Message(topic.format(telling["device_token"], "info"), b'{"hw_ver":"2.1"}'),
     ]
-    store = Store(database_url, Event(), patience_s=20)
+    store = Store(database_url, Stopping(), patience_s=20)
     with held(conn, "devices", telling["id"]):
         put = begin(store.put, messages)
         # the batch waits for the first one without having the second

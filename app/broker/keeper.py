@@ -20,6 +20,7 @@ from app.broker.connection import BrokerError
 from app.broker.dynsec import BATCH, Dynsec
 from app.sealing import seal, unseal
 from ingestor.intake import hash_token
+from ingestor.stopping import Stopping
 from sql import DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ class Drift(NamedTuple):
         return any(self)
 
 
-def keep(database_url: str, broker_url: str, mqtt_url: str, secret_key: str, stopping: Event, following: Event) -> None:
+def keep(
+    database_url: str, broker_url: str, mqtt_url: str, secret_key: str, stopping: Stopping, following: Event
+) -> None:
     """Follow the database until told to stop, over every outage of it and of the broker.
 
     `following` is set while both are there.
@@ -60,7 +63,7 @@ def keep(database_url: str, broker_url: str, mqtt_url: str, secret_key: str, sto
             stopping.wait(_RETRY_S)
 
 
-def _follow(keeper: "Keeper", conn: DictConnection, stopping: Event) -> None:
+def _follow(keeper: "Keeper", conn: DictConnection, stopping: Stopping) -> None:
     is_new = True
     while not stopping.is_set():
         if is_new or queries.job_is_due(conn, name=_STOCK):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 from environs import FileAwareEnv
+
+from ingestor.stopping import Stopping
 
 if TYPE_CHECKING:
     from app.broker.keeper import Keeper
@@ -37,9 +38,7 @@ def keep() -> None:
     from sql.readiness import OK
 
     configure_logging()
-    stopping, following = Event(), Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping, following = Stopping().on_signals(), Event()
     connected = Gauge("almanac_keeper_connected", "1 while there is a connection to the broker and to the database.")
     connected.set_function(following.is_set)
     metrics.serve({"broker and database": lambda: OK if following.is_set() else "one of them is away"})

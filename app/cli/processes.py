@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import tempfile
 from threading import Event
@@ -13,6 +12,7 @@ from environs import FileAwareEnv
 
 from app import metrics
 from app.config import Config
+from ingestor.stopping import Stopping
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -66,10 +66,7 @@ def schedule() -> None:
 
     config, queue = _for_jobs()
     metrics.serve(_needs(config, queue), JobsInRedis(queue), Database(config.database_url))
-    stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    schedule(queue, config.database_url, stopping)
+    schedule(queue, config.database_url, Stopping().on_signals())
 
 
 @click.command()
@@ -95,9 +92,7 @@ def forward() -> None:
     from sql.readiness import OK
 
     config, queue = _for_jobs()
-    stopping, following = Event(), Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping, following = Stopping().on_signals(), Event()
     broker = {"broker": lambda: OK if following.is_set() else "it is away, or the database is"}
     metrics.serve({**_needs(config, queue), **broker})
     try:

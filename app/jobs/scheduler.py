@@ -9,7 +9,6 @@ import logging
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from threading import Event
 
 from redis import RedisError
 from redis.exceptions import LockError
@@ -21,6 +20,7 @@ from rq.registry import clean_registries
 from rq.scheduler import RQScheduler
 
 from app.jobs.periodic import LEASE_S, PERIODS
+from ingestor.stopping import Stopping
 from sql import AWAY, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _CLEAN_EVERY_S = 15.0
 _LONGEST_S = 24 * 3600  # of one run; what hangs is ended then
 
 
-def schedule(queue: Queue, database_url: str, stopping: Event) -> None:
+def schedule(queue: Queue, database_url: str, stopping: Stopping) -> None:
     """Keep the schedule until told to stop, over every outage of the database and of Redis."""
     lock = queue.connection.lock("almanac:scheduler", timeout=_LOCK_S, blocking=False, thread_local=False)
     was_active: bool | None = None
