@@ -140,12 +140,13 @@ def test_workers_share_what_comes_and_take_over_from_one_that_worked_alone(
     alone.kill()
     publish(broker, device["device_token"], "readings/raw", RAW)  # the broker keeps it for that name
 
-    command = [sys.executable, "-m", "ingestor", "--workers", "2"]
+    command = [sys.executable, "-m", "ingestor", "--workers", "3"]
     env = {"DATABASE_URL": database_url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": name}
     workers = Child(Service("ingestor", command, env, says='"event":"subscribed"'))
     workers.start()
     try:
         workers.wait_until_ready()
+        wait_for(lambda: receivers(conn, name) == [f"{name}-{number}" for number in (1, 2, 3)])
         later = [RAW.replace(b"08:30", b"09:%02d" % minute) for minute in range(20)]
         publish(broker, device["device_token"], "readings/raw", *later)
         wait_for(lambda: stored(conn, device) == 42)
@@ -153,8 +154,13 @@ def test_workers_share_what_comes_and_take_over_from_one_that_worked_alone(
     finally:
         workers.stop()
     assert workers.exit_code == 0
-    for number in (1, 2):
+    for number in (1, 2, 3):
         retire(database_url, broker, f"{name}-{number}")
+
+
+def receivers(conn: DictConnection, name: str) -> list[str]:
+    rows = conn.execute("SELECT name FROM receivers WHERE name LIKE %s ORDER BY name", [f"{name}-%"])
+    return [row["name"] for row in rows]
 
 
 def retire(database_url: str, broker: RunningBroker, name: str) -> None:
