@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import hmac
+import ssl
 import threading
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -57,6 +59,11 @@ class Receiver:
 
     def start(self) -> None:
         self._thread.start()
+
+    def speak_tls(self, certificate: Path, key: Path) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def stop(self) -> None:
         self._server.shutdown()

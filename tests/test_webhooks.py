@@ -3,7 +3,9 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,6 +18,7 @@ from test_alerts import NOON, hear, publish, watched
 from app.alerts import check_silence
 from app.jobs import webhooks as jobs
 from app.webhooks import sending
+from scripts.tls import make_certificates
 from sql import DictConnection
 
 Work = Callable[[], None]
@@ -405,6 +408,43 @@ def test_a_receiver_that_says_nothing_holds_nobody_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sending, "DEADLINE_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(sending.SendError):
         sending.post(f"http://localhost:{silent.getsockname()[1]}/", {}, b"")
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+def test_over_tls_only_a_receiver_with_a_certificate_that_is_trusted_gets_anything(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificates(tmp_path)
+    receiver.speak_tls(tmp_path / "server.pem", tmp_path / "server.key")
+    url = receiver.url.replace("http:", "https:")
+
+    with pytest.raises(sending.SendError, match="certificate"):
+        sending.post(url, {}, b"{}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    assert 200 <= sending.post(url, {}, b"{}") < 300
+    assert [request.body for request in receiver.requests] == [b"{}"]
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+def test_a_receiver_whose_handshake_never_ends_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "DEADLINE_S", 0.5)
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00")  # of TLS: a handshake message of 16 KB begins
+            while True:
+                connection.sendall(b"\0")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=drip, args=[server], daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(sending.SendError):
+            sending.post(f"https://localhost:{server.getsockname()[1]}/", {}, b"")
+
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(

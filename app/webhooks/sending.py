@@ -7,13 +7,14 @@ another answer the second time gains nothing. Redirects are not followed.
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from threading import Timer
 from urllib.parse import urlsplit
 
 DEADLINE_S = 15.0  # from the connection's start to the answer's head
+_MOST_ADDRESSES = 3  # of one name that are tried
 _TIMEOUT_S = 5.0  # without a byte
 _LONGEST_ERROR = 500  # characters
 _UNICAST = IPv6Network("2000::/3")
@@ -37,12 +38,15 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        is_secure = parts.scheme == "https"
+        is_secure, host = parts.scheme == "https", parts.hostname or ""
         port = parts.port or (443 if is_secure else 80)
-        connection = (_PublicHTTPS if is_secure else _PublicHTTP)(parts.hostname or "", port)
-        with _closed_in_time(connection):
-            connection.request("POST", target, body, dict(headers))
-            return connection.getresponse().status
+        with closing(_connect(host, port)) as wire, _cut_in_time(wire):
+            connection = (HTTPSConnection if is_secure else HTTPConnection)(host, port)
+            tls = ssl.create_default_context() if is_secure else None
+            connection.sock = tls.wrap_socket(wire, server_hostname=host) if tls else wire
+            with closing(connection):
+                connection.request("POST", target, body, dict(headers))
+                return connection.getresponse().status
     except TimeoutError:
         raise SendError(f"it has not answered within {_TIMEOUT_S:g} seconds") from None
     except socket.gaierror:
@@ -52,23 +56,12 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
         raise SendError(said or "it closed the connection without an answer") from None
 
 
-class _PublicHTTP(HTTPConnection):
-    def connect(self) -> None:
-        self.sock = _connect(self.host, self.port)
-
-
-class _PublicHTTPS(HTTPSConnection):
-    def connect(self) -> None:
-        context = ssl.create_default_context()
-        self.sock = context.wrap_socket(_connect(self.host, self.port), server_hostname=self.host)
-
-
 def _connect(host: str, port: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for _, _, _, _, address in found:
         if not is_public(str(address[0])):
             raise SendError(f"{host} is {address[0]}, which is no address of the public internet")
-    for family, kind, protocol, _, address in found:
+    for family, kind, protocol, _, address in found[:_MOST_ADDRESSES]:
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(_TIMEOUT_S)
         try:
@@ -82,18 +75,18 @@ def _connect(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _closed_in_time(connection: HTTPConnection) -> Iterator[None]:
-    """Close the connection after the block, or once it takes too long: a byte now and then must not hold a worker."""
-    timer = Timer(DEADLINE_S, _shut, [connection])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        connection.close()
+def _cut_in_time(wire: socket.socket) -> Iterator[None]:
+    """Cut a connection once the block takes too long: a byte now and then, of TLS too, must not hold a worker."""
+    with wire.dup() as same:  # TLS takes the wire over, and gives nothing for it before its handshake has ended
+        timer = Timer(DEADLINE_S, _cut, [same])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
-def _shut(connection: HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):  # it may not be there yet, or not any more
-        connection.sock.shutdown(socket.SHUT_RDWR)
+def _cut(wire: socket.socket) -> None:
+    with suppress(OSError):  # it may have ended by itself
+        wire.shutdown(socket.SHUT_RDWR)
