@@ -14,9 +14,9 @@ from pathlib import Path
 from mqtt_device import MqttDevice
 from waiting import wait_for
 
-from scripts.dev import PORTS
+from scripts.dev import PORTS, shown
 from scripts.services import free_port
-from scripts.supervisor import Child, Service
+from scripts.supervisor import ROOT, Child, Service
 
 
 class Dev(Child):
@@ -25,6 +25,7 @@ class Dev(Child):
     def __init__(self, var: Path, *options: str, **ports: int) -> None:
         env = {variable: str(ports.get(variable) or free_port()) for variable in PORTS}
         env |= {"VAR_DIR": str(var), "DATABASE_URL": "", "MQTT_URL": "", "REDIS_URL": "", "MAIL_URL": ""}
+        env["HOME"] = str(var.parent)
         self.said: list[str] = []
         super().__init__(
             Service("dev", [sys.executable, "-m", "scripts.dev", *options], env, says="curl "), self.said.append
@@ -77,6 +78,7 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
         assert [name for name, pid in dev.processes().items() if has_processes(pid)] == []
         # RQ's four lines a job do not push the addresses out of sight
         assert [line for line in dev.said if '"logger":"rq.' in line] == []
+        assert [path.name for path in tmp_path.iterdir()] == ["var"], "nothing is written beside its data"
 
         dev.start()
         dev.wait_until_ready()
@@ -116,3 +118,7 @@ def test_a_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> Non
     way_out = "Stop what uses it, or set REDIS_PORT to another port."
     assert dev.exit_code == 1
     assert dev.last_words().endswith(f"Its last words:\n  Port {port} (REDIS_PORT) is taken. {way_out}")
+
+
+def test_what_lies_in_the_checkout_is_named_as_one_types_it_there(tmp_path: Path) -> None:
+    assert [shown(path) for path in (ROOT / "var" / "mail", tmp_path)] == ["./var/mail", str(tmp_path)]

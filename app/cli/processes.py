@@ -47,7 +47,8 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
     if metrics.address():
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="almanac-metrics-")
         options["--config"] = "python:app.gunicorn_hooks"
-    words = [str(word) for option in options.items() for word in option]
+    # No socket in $HOME, which all that its user runs would share, and through which they could be stopped.
+    words = ["--no-control-socket", *(str(word) for option in options.items() for word in option)]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *words, "app.factory:create_app()"])  # noqa: S606
 
 
