@@ -125,7 +125,7 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
     if not os.environ.get("MQTT_URL"):
         door = f"mqtts://127.0.0.1:{ports['MQTT_TLS_PORT']}" if "MQTT_TLS_PORT" in ports else ""
         door = (
-            f"{door}, with --cafile {var / 'tls' / 'ca.pem'}"
+            f"{door}, with --cafile {shown(var / 'tls' / 'ca.pem')}"
             if door
             else f"mqtt://127.0.0.1:{ports['MQTT_LOGIN_PORT']}"
         )
@@ -140,7 +140,7 @@ Almanac is running; Ctrl-C stops it.
   Reference  {address}/docs
   Broker     mqtt://127.0.0.1:{ports["MQTT_PORT"]}, where a kit's client id is its token: {token} is device {device_id}
 {logins}  Database   psql {database}
-  Mail       {"goes to MAIL_URL" if os.environ.get("MAIL_URL") else f"is kept in {var / 'mail'}"}
+  Mail       {"goes to MAIL_URL" if os.environ.get("MAIL_URL") else f"is kept in {shown(var / 'mail')}"}
   History    curl '{address}/v0/devices/{device_id}/readings?sensor_id=55&rollup=1m'
 """,
         flush=True,
@@ -187,6 +187,11 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
     env["PUBLIC_URL"] = env["PUBLIC_URL"] or f"http://127.0.0.1:{ports['API_PORT']}"
     env["SECRET_KEY"] = env["SECRET_KEY"] or services.keep(var / "secret", lambda: secrets.token_urlsafe(32))
     return {**env, "API_PORT": str(ports["API_PORT"]), "PYTHONUNBUFFERED": "1"}
+
+
+def shown(path: Path) -> str:
+    """A path as one types it in the checkout."""
+    return f"./{path.relative_to(ROOT)}" if path.is_relative_to(ROOT) else str(path)
 
 
 def is_ready(api_port: int) -> bool:
