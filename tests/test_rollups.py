@@ -57,6 +57,9 @@ def test_what_is_no_duration_is_refused_with_the_text_that_was_sent(text: str) -
 
 
 @given(st.one_of(calendar_rollups, even_rollups), times_us, st.integers(0, 400), st.floats(0, 1), st.booleans())
+@example(
+    Rollup(Duration(1, "d"), ZoneInfo("Pacific/Apia")), to_us(datetime(2011, 12, 28, tzinfo=UTC)), 5, 0.5, False
+)  # over a day that Samoa did not have
 def test_a_time_lies_in_the_bucket_that_the_calendar_says(
     rollup: Rollup, start_us: int, days: int, part: float, to_an_edge: bool
 ) -> None:

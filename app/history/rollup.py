@@ -85,7 +85,7 @@ class Rollup:
         edges = [self._midnight(next(starts))]
         while edges[-1] <= end_us:
             edges.append(self._midnight(next(starts)))
-        return np.array(edges, dtype=np.int64)
+        return np.unique(np.array(edges, dtype=np.int64))  # Samoa had no 30 December 2011: such a day is no bucket
 
     def buckets_between(self, start_us: int, end_us: int) -> int:
         """Return about how many buckets lie in the range, without making them."""
