@@ -87,18 +87,12 @@ def running_api(database_url: str, redis_url: str) -> Iterator[int]:
         api.wait()
 
 
-_etags: dict[str, str] = {}  # of what was answered, by its address
-
-
-def ask(connection: http.client.HTTPConnection, path: str, *, known: bool = False, **query: Any) -> bytes:
-    """Return the body of an answer; a kept connection that the server has closed is opened again, as browsers do.
-
-    `known`: who asks has the answer to this already, and is told with a 304 and no body that it still holds.
-    """
+def ask(connection: http.client.HTTPConnection, path: str, **query: Any) -> bytes:
+    """Return the body of an answer; a kept connection that the server has closed is opened again, as browsers do."""
     target = f"{path}?{urlencode(query)}" if query else path
     for last_try in (False, True):
         try:
-            connection.request("GET", target, headers={"If-None-Match": _etags[target]} if known else {})
+            connection.request("GET", target)
             answer = connection.getresponse()
             body = answer.read()
             break
@@ -106,9 +100,8 @@ def ask(connection: http.client.HTTPConnection, path: str, *, known: bool = Fals
             connection.close()
             if last_try:
                 raise
-    if answer.status != (304 if known else 200):
+    if answer.status != 200:
         raise RuntimeError(f"{target}: {answer.status} {body[:200]!r}")
-    _etags[target] = answer.headers.get("ETag", "")
     return body
 
 
@@ -127,6 +120,10 @@ class Taken(NamedTuple):
     @classmethod
     def of(cls, milliseconds: list[float]) -> "Taken":
         return cls(statistics.median(milliseconds), min(milliseconds))
+
+    @classmethod
+    def of_runs(cls, runs: "list[Taken]") -> "Taken":
+        return cls(statistics.median(run.median for run in runs), min(run.fastest for run in runs))
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ms (fastest {self.fastest:.2f})"

@@ -2,6 +2,10 @@
 -- sensor that has something there, so that no Python object is made for a value. The arrays stand in no order, and are
 -- bytes, for sql.arrays: real arrays are first gathered and then written, which took a quarter longer. They are
 -- gathered sensor by sensor: to look for the group of each row took a fifth of the time, a column with FILTER as much.
+--
+-- Whose buckets are rollups, say that a sensor's id lies between 1 and the largest: of any array PostgreSQL expects ten
+-- elements, and of those that lie within two bounds one. It then keeps a plan for any sensor, where to make one each time
+-- took half of the time.
 
 -- name: history_state(device_id, first_day, last_day, as_of, sensor_ids, keys)^
 -- Who may read a device; the moment from which on writes may be missing in the answer, which a replica does not know by
@@ -22,11 +26,17 @@ SELECT
     d.late_version,
     (SELECT id FROM site) AS site,
     (
-        SELECT min(s.range_start)
-        FROM _timescaledb_catalog.hypertable AS t
-        JOIN _timescaledb_catalog.dimension AS m ON m.hypertable_id = t.id
-        JOIN _timescaledb_catalog.dimension_slice AS s ON s.dimension_id = m.id
-        WHERE t.table_name = 'datapoints'
+        SELECT s.range_start
+        FROM _timescaledb_catalog.dimension_slice AS s
+        WHERE
+            s.dimension_id = (
+                SELECT m.id
+                FROM _timescaledb_catalog.hypertable AS t
+                JOIN _timescaledb_catalog.dimension AS m ON m.hypertable_id = t.id
+                WHERE t.table_name = 'datapoints'
+            )
+        ORDER BY s.range_start
+        LIMIT 1
     ) AS kept_from_us,
     ARRAY(
         SELECT r.day - DATE '1970-01-01'
@@ -102,7 +112,7 @@ CROSS JOIN LATERAL (
     FROM datapoints_15m
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
-WHERE b.time IS NOT NULL;
+WHERE s.id BETWEEN 1 AND 2147483647 AND b.time IS NOT NULL;
 
 -- name: segment_15m_whole(device_id, sensor_ids, start, before)
 -- Quarters of an hour: all that is known of them.
@@ -121,7 +131,7 @@ CROSS JOIN LATERAL (
     FROM datapoints_15m
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
-WHERE b.time IS NOT NULL;
+WHERE s.id BETWEEN 1 AND 2147483647 AND b.time IS NOT NULL;
 
 -- name: segment_1h(device_id, sensor_ids, start, before)
 -- Hours: what averages, sums and counts need.
@@ -132,7 +142,7 @@ CROSS JOIN LATERAL (
     FROM datapoints_1h
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
-WHERE b.time IS NOT NULL;
+WHERE s.id BETWEEN 1 AND 2147483647 AND b.time IS NOT NULL;
 
 -- name: segment_1h_whole(device_id, sensor_ids, start, before)
 -- Hours: all that is known of them.
@@ -151,7 +161,7 @@ CROSS JOIN LATERAL (
     FROM datapoints_1h
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
-WHERE b.time IS NOT NULL;
+WHERE s.id BETWEEN 1 AND 2147483647 AND b.time IS NOT NULL;
 
 -- name: segment_1d(device_id, sensor_ids, start, before)
 -- Days: what averages, sums and counts need.
@@ -162,7 +172,7 @@ CROSS JOIN LATERAL (
     FROM datapoints_1d
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
-WHERE b.time IS NOT NULL;
+WHERE s.id BETWEEN 1 AND 2147483647 AND b.time IS NOT NULL;
 
 -- name: segment_1d_whole(device_id, sensor_ids, start, before)
 -- Days: all that is known of them.
@@ -181,7 +191,7 @@ CROSS JOIN LATERAL (
     FROM datapoints_1d
     WHERE device_id = :device_id AND sensor_id = s.id AND bucket >= :start AND bucket < :before
 ) AS b
-WHERE b.time IS NOT NULL;
+WHERE s.id BETWEEN 1 AND 2147483647 AND b.time IS NOT NULL;
 
 -- name: readings_summary(device_id, refreshed_day, dirty_days)
 -- The first and the last time and the number of the values of each of a device's components, by sensor name: days below
