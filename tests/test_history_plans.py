@@ -84,6 +84,16 @@ def test_a_prepared_plan_opens_the_chunks_of_the_range_alone(conn: DictConnectio
     assert 1 <= len(chunks) <= 2, lines
 
 
+@pytest.mark.parametrize("name", ["segment_15m", "segment_1h", "segment_1d"])
+def test_averages_of_new_rollups_are_read_from_the_index_alone(conn: DictConnection, device_id: int, name: str) -> None:
+    """In the row store one component's buckets stand a page apart from each other."""
+    lines = plan(conn, name, SEGMENTS[name] | {"device_id": device_id})
+    scans = [line for line in lines if re.search(r"Scan .*on _hyper_", line)]
+
+    assert scans
+    assert all("Index Only Scan" in scan for scan in scans), lines
+
+
 def test_connections_to_one_session_share_no_prepared_statements(database_url: str, device_id: int) -> None:
     week = {"start": FIRST - timedelta(days=1), "before": FIRST + timedelta(weeks=1)}
     segment = {"device_id": device_id, "sensor_ids": [55], **week}
