@@ -164,6 +164,32 @@ def test_init_run_again_keeps_what_it_made_and_brings_the_acls_up_to_date(tmp_pa
     assert contents() == before
 
 
+def test_init_asks_for_a_name_before_it_builds_keeps_that_name_and_takes_no_other(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    shutil.copy(DOCKER / "init.sh", tmp_path / "docker")
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/done\n')
+    docker.chmod(0o755)
+    env = {**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}", "DOMAIN": "of.the.shell"}
+
+    def init(*words: str) -> str:
+        """What it says in the way, or what is done with docker, but for the build."""
+        script = ["bash", tmp_path / "docker" / "init.sh", *words]
+        ran = subprocess.run(script, env=env, capture_output=True, text=True, timeout=30)
+        done = tmp_path / "done"
+        return done.read_text().splitlines()[-1] if ran.returncode == 0 else f"{ran.stderr}{done.exists()}"
+
+    for words in ([], [""], ["--help"]):
+        told = init(*words)
+        assert told.startswith("Name the host that people and devices reach")
+        assert told.endswith("False"), "nothing was built"
+    assert init("localhost").endswith("-m scripts.production localhost")
+    (tmp_path / "docker" / ".env").write_text("DOMAIN=localhost\n")
+    assert init().endswith("-m scripts.production localhost")
+    assert init("sensors.example.org").startswith("docker/.env is of localhost.")
+
+
 def test_kits_without_credentials_get_in_only_with_their_own_compose_file(tmp_path: Path) -> None:
     make_all(tmp_path, "localhost")
     broker = tmp_path / "secrets" / "broker"
