@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import suite_log
+from argon2 import PasswordHasher
 from caller import Caller, sign_up
 from flask import Flask
 from hypothesis import settings
 from mail_server import Mailbox
 from rq import SimpleWorker
 
+from app import passwords
 from app.config import Config
 from app.factory import create_app
 from app.jobs.queue import open_queue
@@ -58,6 +60,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 running = partial(supervisor.running, show=suite_log.lines.append)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> Iterator[PasswordHasher]:
+    """What production hashes passwords with; the tests take the cheapest, as most of them sign somebody up."""
+    real = passwords._HASHER
+    passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield real
+    passwords._HASHER = real
 
 
 @contextmanager

@@ -83,7 +83,11 @@ def test_only_an_admin_gives_a_role(user: Caller, admin: Caller, anybody: Caller
 
 
 def test_a_password_is_hashed_anew_when_its_hash_is_outdated(
-    user: Caller, anybody: Caller, conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+    user: Caller,
+    anybody: Caller,
+    conn: DictConnection,
+    real_hasher: PasswordHasher,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def kept() -> str:
         row = conn.execute("SELECT password_hash FROM users WHERE id = %s", [user.user["id"]]).fetchone()
@@ -91,26 +95,30 @@ def test_a_password_is_hashed_anew_when_its_hash_is_outdated(
         return str(row["password_hash"])
 
     before = kept()
-    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1))
+    monkeypatch.setattr(passwords, "_HASHER", real_hasher)
 
     assert signs_in(anybody, user.user["username"], PASSWORD)
 
-    assert "m=19456,t=2" in before
-    assert "m=8192,t=1" in kept()
+    assert "m=8,t=1" in before
+    assert "m=19456,t=2" in kept()
     assert signs_in(anybody, user.user["username"], PASSWORD)
 
 
 def test_as_much_is_hashed_for_an_unknown_user_as_for_a_known_one(
-    user: Caller, anybody: Caller, monkeypatch: pytest.MonkeyPatch
+    new_user: Callable[..., Caller],
+    anybody: Caller,
+    real_hasher: PasswordHasher,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hashes = []
 
     class Counting:
         def verify(self, password_hash: str, password: str) -> bool:
             hashes.append(password_hash.rsplit("$", 2)[0])
-            return hasher.verify(password_hash, password)
+            return real_hasher.verify(password_hash, password)
 
-    hasher = passwords._HASHER
+    monkeypatch.setattr(passwords, "_HASHER", real_hasher)
+    user = new_user()
     monkeypatch.setattr(passwords, "_HASHER", Counting())
 
     assert not signs_in(anybody, user.user["username"], "wrong")
