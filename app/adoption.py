@@ -1,15 +1,13 @@
 """Let what a device has sent while nobody knew its token go the way of all other messages."""
 
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ingestor.intake import Message, read_early, read_messages, refused
 from ingestor.known import Known
-from ingestor.writer import Writer
-from sql import DictConnection, is_refusal, queries
-
-log = logging.getLogger(__name__)
+from ingestor.refusals import put_each
+from ingestor.writer import Writer, Written
+from sql import DictConnection, queries
 
 _MOST_MESSAGES = 2000  # at once; a kit sends one a minute
 
@@ -27,22 +25,11 @@ def adopt(conn: DictConnection, device_id: int, token_hash: bytes, since: dateti
         known, name = Known(), token_hash.hex()  # the token itself is not known here, and need not be
         known.remember(name, device_id)
         messages = [read_early(row["topic"].replace("/sck/+/", f"/sck/{name}/"), bytes(row["payload"])) for row in rows]
-        _store(conn, messages, device_id, known)
+        writer = Writer(known, by_copy=False)
+
+        def write(some: Sequence[Message]) -> Written:
+            with conn.transaction():
+                return writer.write(conn, read_messages(conn, some, known, datetime.now(UTC)))
+
+        put_each(messages, write, lambda message, error: writer.write(conn, refused(message, device_id, error)))
     return len(rows)
-
-
-def _store(conn: DictConnection, messages: Sequence[Message], device_id: int, known: Known) -> None:
-    writer = Writer(known, by_copy=False)
-    try:
-        with conn.transaction():
-            writer.write(conn, read_messages(conn, messages, known, datetime.now(UTC)))
-    except Exception as error:
-        if not is_refusal(error):
-            raise
-        log.exception("refused", extra={"messages": len(messages), "device_id": device_id})
-        if len(messages) > 1:
-            half = len(messages) // 2
-            for part in (messages[:half], messages[half:]):
-                _store(conn, part, device_id, known)
-            return
-        writer.write(conn, refused(messages[0], device_id, error))

@@ -1,13 +1,15 @@
 """Read again what is in quarantine, now that its cause may be gone."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ingestor.batch import Batch
 from ingestor.intake import read_parts
-from ingestor.known import Known
+from ingestor.known import EARLIEST, Known
 from ingestor.payload import Datapoint, Kind, Readings, Reason, parse_each, parse_json, parse_reading, parse_readings
+from ingestor.refusals import put_each
 from ingestor.writer import Ledger, Writer
 from sql import DictConnection, queries
 
@@ -34,33 +36,42 @@ def release(conn: DictConnection, rows: Sequence[Row], shift: timedelta, now: da
 
     A row is stored as a whole or stays as it is. In one transaction.
     """
-    known = Known()
-    known.refresh(conn)
-    batch = Batch(known.earliest(now))
-    kept: list[Kept] = []
+    known, said, kept = Known(), dict[int, Batch](), dict[int, Kept]()
+    writer = Writer(known, by_copy=False)
+
+    def store(ids: Sequence[int]) -> Ledger:
+        batch = Batch(EARLIEST)
+        for id_ in ids:
+            batch.extend(said[id_])
+        with conn.transaction():
+            return writer.write(conn, batch).ledger
+
+    def keep(id_: int, error: Exception) -> Ledger:
+        kept[id_] = Kept(id_, str(Reason.REFUSED_BY_DATABASE), f"{type(error).__name__}: {error}")
+        return Ledger()
+
     with conn.transaction():
         queries.keep_devices(conn, device_ids=[row.device_id for row in rows])
         there = {row["id"] for row in queries.hold_quarantine(conn, ids=[row.id for row in rows])}
-        released: list[int] = []
         for row in rows:
             if row.id not in there:
                 continue
             try:
                 parts = [_shifted(part, shift) for part in _read(row)]
             except OverflowError:
-                kept.append(Kept(row.id, str(Reason.IMPOSSIBLE_TIME), "shifted, its time is in no year from 1 to 9999"))
+                detail = "shifted, its time is in no year from 1 to 9999"
+                kept[row.id] = Kept(row.id, str(Reason.IMPOSSIBLE_TIME), detail)
                 continue
-            said = read_parts(conn, row.device_id, row.topic, parts, known, now)
-            if said.quarantined:
-                kept.append(Kept(row.id, str(said.quarantined[0].reason), said.quarantined[0].detail))
-            elif not said.raws:
-                kept.append(Kept(row.id, "unreadable", "there is no value in it"))
+            batch = read_parts(conn, row.device_id, row.topic, parts, known, now)
+            if batch.quarantined:
+                kept[row.id] = Kept(row.id, str(batch.quarantined[0].reason), batch.quarantined[0].detail)
+            elif not batch.raws:
+                kept[row.id] = Kept(row.id, str(Reason.UNREADABLE), "there is no value in it")
             else:
-                batch.extend(said)
-                released.append(row.id)
-        ledger = Writer(known, by_copy=False).write(conn, batch).ledger
-        queries.delete_quarantine(conn, ids=released)
-    return ledger, kept
+                said[row.id] = batch
+        ledgers = put_each(list(said), store, keep)
+        queries.delete_quarantine(conn, ids=list(said.keys() - kept.keys()))
+    return Ledger(*map(sum, zip(*map(astuple, ledgers), strict=True))), list(kept.values())
 
 
 def _read(row: Row) -> list[Readings]:

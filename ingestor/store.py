@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from threading import Timer
 
 import psycopg
 
 from ingestor import metrics
-from ingestor.batch import Batch
 from ingestor.intake import Message, read_messages, refused
 from ingestor.known import Known
 from ingestor.payload import parse_topic
 from ingestor.receipts import receipt_message
+from ingestor.refusals import put_each
 from ingestor.stopping import Stopping
 from ingestor.writer import Writer
-from sql import AWAY, BEHIND, DictConnection, connect, is_refusal, queries
+from sql import AWAY, BEHIND, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
@@ -107,32 +108,26 @@ class Store:
         return self._connection
 
     def _put(self, messages: Sequence[Message]) -> Receipts:
-        conn, started = self._connected(), time.monotonic()
-        try:
-            with _deadline(conn, self._patience_s):
-                batch = read_messages(conn, messages, self._known, datetime.now(UTC))
-                written = self._writer.write(conn, batch)
-        except Exception as error:
-            if not is_refusal(error):
-                raise
-            # The database refuses something, or the fault is ours: either way the other messages must not wait.
-            metrics.REFUSED.inc()
-            log.exception("refused", extra={"messages": len(messages)})
-            if len(messages) > 1:
-                half = len(messages) // 2
-                return [*self._put(messages[:half]), *self._put(messages[half:])]
-            self._writer.write(conn, self._refused(conn, messages[0], error))
-            return []
+        conn = self._connected()
+        told = put_each(messages, partial(self._write, conn), partial(self._put_aside, conn))
+        return [receipt for part in told for receipt in part]
+
+    def _write(self, conn: DictConnection, messages: Sequence[Message]) -> Receipts:
+        started = time.monotonic()
+        with _deadline(conn, self._patience_s):
+            batch = read_messages(conn, messages, self._known, datetime.now(UTC))
+            written = self._writer.write(conn, batch)
         seconds = round(time.monotonic() - started, 4)
         metrics.count(written.ledger, len(messages), seconds, max(batch.times, default=None))
         log.info("batch", extra={"messages": len(messages), **asdict(written.ledger), "seconds": seconds})
         return [receipt_message(batch, written, asked) for asked in batch.asked]
 
-    def _refused(self, conn: DictConnection, message: Message, error: Exception) -> Batch:
+    def _put_aside(self, conn: DictConnection, message: Message, error: Exception) -> Receipts:
         topic = parse_topic(message.topic)
         token = topic.token if topic else None
         devices = self._known.devices_of(conn, {token}, datetime.now(UTC)) if token else {}
-        return refused(message, devices.get(token or ""), error)
+        self._writer.write(conn, refused(message, devices.get(token or ""), error))
+        return []
 
 
 @contextmanager

@@ -140,6 +140,26 @@ def test_an_item_without_a_value_stays(user: Caller, conn: DictConnection) -> No
     assert [item["id"] for item in inbox(user)] == [item["id"]]
 
 
+def test_an_item_that_the_database_refuses_stays_and_costs_only_itself(
+    user: Caller, device: dict[str, Any], conn: DictConnection
+) -> None:
+    values = [-7, -8, -999]
+    send(user, device, *((f"2026-01-15T08:3{minute}:00Z", "picky", value) for minute, value in enumerate(values)))
+    sensor_id = insert_sensor(conn, {"name": "Picky", "description": "", "default_key": "picky"})
+    conn.execute("ALTER TABLE components ADD CONSTRAINT refuses CHECK (latest_value <> -999)")
+    try:
+        released = user.post("/v0/quarantine/release", {"ids": [item["id"] for item in inbox(user)]}).json
+        (item,) = inbox(user)
+        alone = user.post("/v0/quarantine/release", {"ids": [item["id"]]}).json
+    finally:
+        conn.execute("ALTER TABLE components DROP CONSTRAINT refuses")
+
+    assert (released["stored"], alone["stored"]) == (2, 0)
+    assert released["kept"] == alone["kept"]
+    assert [(kept["id"], kept["reason"]) for kept in alone["kept"]] == [(item["id"], "refused_by_database")]
+    assert sorted(row[1] for row in user.history(device["id"], sensor_id, **DAY)) == [-8, -7]
+
+
 def test_an_item_is_dropped_for_good(user: Caller, device: dict[str, Any]) -> None:
     send(user, device, ("2026-01-15T08:30:00Z", 9998, 1))
     (item,) = inbox(user)

@@ -3,7 +3,9 @@
 import io
 import itertools
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from psycopg.types.json import Jsonb
 from redis import RedisError
@@ -15,6 +17,7 @@ from app.jobs.queue import enqueue
 from ingestor.intake import read_parts
 from ingestor.known import Known
 from ingestor.payload import Flaw, Readings, Reason
+from ingestor.refusals import put_each
 from ingestor.sdcard import Line, parse_sd_card
 from ingestor.writer import Writer
 from sql import DictConnection, Row, connect, is_refusal, queries
@@ -80,59 +83,32 @@ def _read(conn: DictConnection, upload: Row) -> None:
     content = bytes(upload["content"])
     file = open_file(content)
     lines = (line for line in parse_sd_card(file) if line.number > upload["lines_read"])
-    known, rejected = Known(), upload["rejected"]
-    writer = Writer(known, by_copy=False)
     while part := list(itertools.islice(lines, _LINES)):
         percent = min(99, 100 * file.buffer.tell() // max(1, len(content)))
-        rejected = _write_each(conn, upload, part, known, writer, rejected, percent)
+        where = (conn, upload, percent)
+        put_each(part, partial(_write, *where), partial(_put_aside, *where), _is_for_good)
         ring()
-
-
-def _write_each(
-    conn: DictConnection, upload: Row, part: list[Line], known: Known, writer: Writer, rejected: int, percent: int
-) -> int:
-    """Write a part; of one that the database refuses, all but the lines at fault."""
-    try:
-        return _write(conn, upload, part, known, writer, rejected, percent)
-    except Exception as error:
-        if not _is_for_good(error) or (len(part) == 1 and not part[0].readings.datapoints):
-            raise
-        log.exception("refused", extra={"upload_id": upload["id"], "lines": len(part)})
-        half = len(part) // 2
-        for some in (part[:half], part[half:]) if half else ([_refused(part[0], error)],):
-            rejected = _write_each(conn, upload, some, known, writer, rejected, percent)
-        return rejected
 
 
 def _is_for_good(error: Exception) -> bool:
     return not isinstance(error, (TakenError, JobTimeoutException)) and is_refusal(error)
 
 
-def _refused(line: Line, error: Exception) -> Line:
-    """Return a line as one of which nothing can be stored."""
-    flaw = Flaw(b"", Reason.REFUSED_BY_DATABASE, _sentence(error))
-    return Line(line.number, Readings([], [flaw] * len(line.readings.datapoints) + line.readings.flaws))
-
-
 def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _write(
-    conn: DictConnection, upload: Row, part: list[Line], known: Known, writer: Writer, rejected: int, percent: int
-) -> int:
+def _write(conn: DictConnection, upload: Row, percent: int, part: Sequence[Line]) -> None:
     """Write a part and count it, in one transaction; a dry run writes it too, and takes it back. Raises TakenError."""
-    parts = [line.readings for line in part]
     with conn.transaction():
+        known, parts = Known(), [line.readings for line in part]
         batch = read_parts(conn, upload["device_id"], "upload", parts, known, datetime.now(UTC))
         flaws, batch.quarantined = batch.quarantined, []  # the file is its owner's: they are told, line by line
         with conn.transaction(force_rollback=upload["dry_run"]):
-            ledger = writer.write(conn, batch).ledger
-        if upload["dry_run"]:
-            known.components.clear()
+            ledger = Writer(known, by_copy=False).write(conn, batch).ledger
         errors = [
             {"line": part[flaw.position].number, "reason": str(flaw.reason), "detail": flaw.detail}
-            for flaw in flaws[: max(0, MOST_ERRORS - rejected)]
+            for flaw in flaws[: max(0, MOST_ERRORS - upload["rejected"])]
         ]
         moved = queries.move_upload(
             conn,
@@ -149,4 +125,11 @@ def _write(
         if not moved:
             raise TakenError
     upload["lines_read"] = part[-1].number
-    return rejected + len(flaws)
+    upload["rejected"] += len(flaws)
+
+
+def _put_aside(conn: DictConnection, upload: Row, percent: int, line: Line, error: Exception) -> None:
+    """Count a line as one of which nothing can be stored."""
+    flaw = Flaw(b"", Reason.REFUSED_BY_DATABASE, _sentence(error))
+    readings = Readings([], [flaw] * len(line.readings.datapoints) + line.readings.flaws)
+    _write(conn, upload, percent, [Line(line.number, readings)])
