@@ -20,10 +20,38 @@ def test_what_cannot_be_an_id_is_not_found(anybody: Caller, device_id: str) -> N
     assert (answer.status_code, set(answer.json)) == (404, {"id", "message", "errors", "url"})
 
 
-def test_a_body_that_is_no_json_is_a_bad_request(user: Caller) -> None:
-    answer = user.post("/v0/devices", data=b'{"name": ', content_type="application/json")
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"name": ', "is no JSON: Expecting value: line 1 column 10"),
+        (b'{"name": "\xff"}', "is no JSON: 'utf-8' codec can't decode byte 0xff in position 10"),
+        (b'{"name": "Roof", "latitude": %s}' % (b"9" * 5000), "is no JSON: Exceeds the limit"),
+        (b'{"name": %s%s}' % (b"[" * 500, b"]" * 500), "has more than 100 levels"),
+        (b"[" * 100_000, "has more than 100 levels"),
+        (b"name", "is no JSON"),
+    ],
+)
+def test_a_body_that_is_no_json_is_a_bad_request(user: Caller, body: bytes, reason: str) -> None:
+    answer = user.post("/v0/devices", data=body, content_type="application/json")
 
-    assert (answer.status_code, answer.json["id"]) == (400, "bad_request")
+    assert (answer.status_code, answer.json["id"]) == (400, "bad_request"), answer.text
+    assert answer.json["errors"]["body"][0].startswith(reason)
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '"name"', "1"])
+def test_a_body_that_is_no_object_is_said_to_be_none(user: Caller, body: str) -> None:
+    answer = user.post("/v0/devices", data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.json["message"].partition(":")[0]) == (422, "body")
+    assert "send its fields between { and }" in answer.json["message"]
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
+def test_json_is_read_as_such_whatever_it_is_called(user: Caller, content_type: str | None) -> None:
+    """As curl sends it with `--data` and no header."""
+    answer = user.post("/v0/devices", data='{"name": "Roof"}', content_type=content_type)
+
+    assert (answer.status_code, answer.json["name"]) == (201, "Roof")
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data"])
