@@ -64,7 +64,7 @@ def test_a_token_of_another_device_cannot_be_revoked_through_ones_own(
     assert user.delete(f"/v0/devices/{device['id']}/tokens/{foreign['id']}").status_code == 404
 
 
-@pytest.mark.parametrize("expires_at", ["2020-01-01T00:00:00Z", "soon", 7])
+@pytest.mark.parametrize("expires_at", ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "soon", 7])
 def test_an_expiry_that_is_over_or_no_time_is_refused_by_name(
     user: Caller, device: dict[str, Any], expires_at: object
 ) -> None:

@@ -215,6 +215,8 @@ def test_an_expiry_may_be_a_day(user: Caller) -> None:
         {"scopes": ["root"]},
         {"name": ""},
         {"expires_at": "2020-01-01T00:00:00Z"},
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
+        {"expires_at": "9999-12-31T23:59:59-12:00"},
         {"expires_at": "soon"},
     ],
 )

@@ -38,7 +38,7 @@ def _object(body: bytes) -> dict[str, Any]:
         invalid(400, body=f"is no JSON: {error}")
     if not isinstance(read, dict):
         invalid(422, body="is no JSON object: send its fields between { and }")
-    level = [read]
+    level: list[Any] = [read]
     for _ in range(_DEEPEST):
         level = [part for thing in level for part in _parts(thing) if isinstance(part, dict | list)]
         if not level:

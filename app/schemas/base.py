@@ -1,9 +1,12 @@
 """What all shapes share."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+
+_LATEST_EXPIRY = datetime(2200, 1, 1, tzinfo=UTC)  # far from where UTC and other zones end in different years
 
 
 class Request(Schema):
@@ -32,6 +35,25 @@ def _is_text(value: Any) -> bool:
 def time_field(description: str = "", **kwargs: Any) -> fields.DateTime:
     about = {"description": description} if description else {}
     return fields.DateTime(metadata={"example": "2026-01-15T08:30:00Z", **about}, **kwargs)
+
+
+def expiry_field() -> fields.AwareDateTime:
+    """When a token is to end."""
+    return fields.AwareDateTime(
+        default_timezone=UTC,
+        allow_none=True,
+        load_default=None,
+        validate=_check_expiry,
+        metadata={"description": "null: it does not expire", "example": "2030-01-15T08:30:00Z"},
+    )
+
+
+def _check_expiry(time: datetime) -> None:
+    if time <= datetime.now(UTC):
+        raise ValidationError(f"{time.isoformat()} is over; leave it out for a token that does not expire")
+    if time > _LATEST_EXPIRY:
+        latest = f"{_LATEST_EXPIRY:%Y-%m-%d}"
+        raise ValidationError(f"{time.isoformat()} is after {latest}; leave it out for a token that does not expire")
 
 
 class Done(Schema):

@@ -1,25 +1,12 @@
 """Device tokens."""
 
-from datetime import UTC, datetime
+from marshmallow import Schema, fields
 
-from marshmallow import Schema, ValidationError, fields
-
-from app.schemas.base import Request, time_field
-
-
-def _in_the_future(time: datetime) -> None:
-    if time <= datetime.now(UTC):
-        raise ValidationError(f"{time:%Y-%m-%dT%H:%M:%SZ} is over; leave it out for a token that does not expire")
+from app.schemas.base import Request, expiry_field, time_field
 
 
 class NewDeviceToken(Request):
-    expires_at = fields.AwareDateTime(
-        default_timezone=UTC,
-        allow_none=True,
-        load_default=None,
-        validate=_in_the_future,
-        metadata={"description": "null: it does not expire", "example": "2030-01-15T08:30:00Z"},
-    )
+    expires_at = expiry_field()
 
 
 class DeviceToken(Schema):

@@ -1,10 +1,8 @@
 """Private tokens."""
 
-from datetime import UTC
-
 from marshmallow import Schema, fields, validate
 
-from app.schemas.base import Request, time_field
+from app.schemas.base import Request, expiry_field, time_field
 from app.scopes import SCOPES
 
 
@@ -20,12 +18,7 @@ class NewToken(Request):
         validate=validate.Length(min=1),
         metadata={"description": "what it is good for", "example": ["readings:write"]},
     )
-    expires_at = fields.AwareDateTime(
-        default_timezone=UTC,
-        allow_none=True,
-        load_default=None,
-        metadata={"description": "null: never", "example": "2027-01-15T08:30:00Z"},
-    )
+    expires_at = expiry_field()
 
 
 class Token(Schema):
