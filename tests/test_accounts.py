@@ -49,7 +49,9 @@ def test_an_account_without_a_password_is_not_made(anybody: Caller) -> None:
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["password"])
 
 
-@pytest.mark.parametrize("name", ["ab", "x" * 31, "a@b", "with blank", "a/b", "12345", "admin", "me"])
+@pytest.mark.parametrize(
+    "name", ["ab", "x" * 31, "a@b", "with blank", "a/b", "12345", "admin", "Admin", "ada\n", "ad\u200ba"]
+)
 def test_a_username_that_would_not_do_is_refused(anybody: Caller, name: str) -> None:
     answer = anybody.post("/v0/users", {"username": name, "email": "nobody@example.org", "password": PASSWORD})
 

@@ -9,11 +9,19 @@ from app.schemas.devices import BareDevice, OwnerPlace
 
 ROLES = ["citizen", "researcher", "admin"]
 _RESERVED = ["new", "edit", "index", "session", "login", "logout", "users", "admin", "me"]
+
+
+def _visible(name: str) -> None:
+    if not name.isprintable():
+        raise ValidationError("may hold no invisible character: it would look like somebody else's")
+
+
 USERNAME = validate.And(
     validate.Length(min=3, max=30),
-    validate.Regexp(r"^@?[^@\s/\0]+$", error="may hold an @ only as its first character, and no blank or slash"),
-    validate.Regexp(r"^(?!\d+$)", error="may not be a number: that would look like an id"),
-    validate.NoneOf(_RESERVED, error="is reserved"),
+    _visible,
+    validate.Regexp(r"^@?[^@\s/]+\Z", error="may hold an @ only as its first character, and no blank or slash"),
+    validate.Regexp(r"^(?!\d+\Z)", error="may not be a number: that would look like an id"),
+    validate.Regexp(rf"(?i)^(?!(?:{'|'.join(_RESERVED)})\Z)", error="is reserved"),
 )
 PASSWORD = validate.Length(min=8, max=200)
 
@@ -28,7 +36,9 @@ class Described(Request):
 
     city = fields.String(allow_none=True, validate=validate.Length(max=100), metadata={"example": "Barcelona"})
     country_code = fields.String(
-        allow_none=True, validate=validate.Regexp(r"^[A-Za-z]{2}$"), metadata={"example": "ES"}
+        allow_none=True,
+        validate=validate.Regexp(r"^[A-Za-z]{2}\Z", error="two letters, as ISO 3166 has them"),
+        metadata={"example": "ES"},
     )
     url = fields.Url(allow_none=True, schemes={"http", "https"}, metadata={"example": "https://example.org"})
 
