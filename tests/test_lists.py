@@ -201,6 +201,15 @@ def test_a_refusal_says_what_may_be_asked(user: Caller) -> None:
     assert "not_cont" in message
 
 
+def test_no_more_is_compared_than_can_be(user: Caller) -> None:
+    many = "_or_".join(["name"] * 60)
+
+    answer = user.get("/v0/devices", query_string={f"q[{many}_cont_any][]": ["air", "water"]})
+
+    assert answer.status_code == 400
+    assert answer.json["message"].startswith("q: 120 comparisons of an attribute with a value; at most 100 are made")
+
+
 def test_an_admin_filters_by_more(admin: Caller, user: Caller) -> None:
     assert admin.get("/v0/devices", query_string={"q[mac_address_null]": "1", "per_page": 1}).status_code == 200
     assert user.get("/v0/devices", query_string={"q[mac_address_null]": "1"}).status_code == 400

@@ -21,7 +21,8 @@ from sql.selecting import AllOf, AnyOf, Column, Condition, Operator, Order, Test
 _TRUE = ("1", "t", "true", "yes", "on")
 _FALSE = ("0", "f", "false", "no", "off")
 _LONGEST_VALUE = 1000
-_MOST_CONDITIONS = 100
+_MOST_COMPARISONS = 100
+_JOIN = re.compile("_or_|_and_")
 
 
 def _boolean(text: str) -> bool:
@@ -158,8 +159,11 @@ class Filterable:
                 order += self._order(value, allowed)
             elif value:
                 conditions.setdefault(key[1], []).append(value)
-        if sum(map(len, conditions.values())) > _MOST_CONDITIONS:
-            raise ValueError(f"more than {_MOST_CONDITIONS} values: ask for less at once")
+        asked = sum((1 + len(_JOIN.findall(key))) * len(values) for key, values in conditions.items())
+        if asked > _MOST_COMPARISONS:
+            raise ValueError(
+                f"{asked:,} comparisons of an attribute with a value; at most {_MOST_COMPARISONS} are made"
+            )
         return Filters(AllOf([self._condition(key, values, allowed) for key, values in conditions.items()]), order)
 
     def _condition(self, key: str, values: list[str], allowed: Mapping[str, Kind]) -> Condition:
@@ -169,7 +173,7 @@ class Filterable:
         if found is None:
             raise ValueError(f"q[{key[:80]}] is not known here: {self.explain(allowed)}")
         join = AnyOf if "_or_" in found[1] else AllOf
-        names = re.split("_or_|_and_", found[1])
+        names = _JOIN.split(found[1])
         return join([self._test(key, name, allowed[name], found[2], values) for name in names])
 
     def _test(self, key: str, name: str, kind: Kind, word: str, values: list[str]) -> Condition:
