@@ -41,7 +41,8 @@ def page_policy(images_from: str = "") -> str:
 
 
 def _complete(answer: Response) -> Response:
-    headers, is_page = answer.headers, answer.mimetype == "text/html"
+    headers = answer.headers
+    is_page = answer.mimetype == "text/html" and answer.status_code != 304  # whose type is Flask's default
     origin = request.headers.get("Origin")
     if origin and not is_page and not request.path.startswith("/ui/"):
         headers["Access-Control-Allow-Origin"] = origin

@@ -46,6 +46,18 @@ def test_answers_are_not_sniffed_framed_or_told_on(anybody: Caller, path: str) -
     assert "default-src" in headers["Content-Security-Policy"]
 
 
+def test_a_304_is_no_page(user: Caller) -> None:
+    """A browser puts its headers in the place of those it keeps."""
+    path = f"/v0/devices/{user.register_device()['id']}/readings?sensor_id=55&rollup=1h&to=2026-01-15"
+    etag = user.get(path).headers["ETag"]
+
+    again = user.get(path, headers={**ORIGIN, "If-None-Match": etag})
+
+    assert again.status_code == 304
+    assert again.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+    assert again.headers["Content-Security-Policy"] == user.get(path).headers["Content-Security-Policy"]
+
+
 def test_only_over_tls_a_browser_is_told_to_stay_there(anybody: Caller) -> None:
     assert "Strict-Transport-Security" not in anybody.get("/healthz").headers
     assert "Strict-Transport-Security" in anybody.get("/healthz", base_url="https://almanac.example").headers
