@@ -177,7 +177,9 @@ def _too_many(item: RateLimitItem, window: _Window) -> NoReturn:
 def _address() -> str:
     """Where a request comes from; in IPv6 its network, since whoever has one has 2^64 addresses."""
     address = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 - compared, not listened on
-    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(ip_network((address, 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", address))  # to a socket of both kinds IPv4 is one network of IPv6
 
 
 def _fingerprint(login: str) -> str:

@@ -71,6 +71,14 @@ def test_a_network_of_ipv6_addresses_is_one_address(limited: Callable[..., Flask
     assert statuses(anybody, NOTHING, 1, **elsewhere("2001:db8:1:3::1")) == [404]
 
 
+def test_ipv4_addresses_stay_what_they_are_on_a_socket_of_both_kinds(limited: Callable[..., Flask]) -> None:
+    anybody = Caller(limited(rate_limit_anonymous=1))
+
+    assert statuses(anybody, NOTHING, 2, **elsewhere("::ffff:198.51.100.1")) == [404, 429]
+    assert statuses(anybody, NOTHING, 1, **elsewhere("::ffff:198.51.100.2")) == [404]
+    assert statuses(anybody, NOTHING, 1, **elsewhere("198.51.100.1")) == [429]
+
+
 @pytest.mark.parametrize(("proxies", "last"), [(0, 429), (1, 404)])
 def test_only_a_proxy_that_we_trust_says_whose_request_it_is(
     limited: Callable[..., Flask], proxies: int, last: int
