@@ -115,7 +115,13 @@ WITH made AS (
     JOIN config_rollouts AS o ON o.id = r.rollout_id
     JOIN users AS u ON u.id = o.owner_id
     JOIN devices AS d ON d.id = r.device_id AND d.archived_at IS NULL AND (u.role = 'admin' OR d.owner_id = u.id)
-    WHERE r.rollout_id = :rollout_id AND r.version IS NULL AND r.position <= :most
+    WHERE
+        r.rollout_id = :rollout_id
+        AND r.version IS NULL
+        -- not by their positions: a device that was deleted or handed over has left a gap
+        AND r.device_id IN (
+            SELECT f.device_id FROM config_rollout_devices AS f WHERE f.rollout_id = :rollout_id ORDER BY f.position LIMIT :most
+        )
     RETURNING device_id, version, created_at
 )
 UPDATE config_rollout_devices AS r

@@ -124,7 +124,13 @@ WHERE t.hash = :hash AND t.expires_at > now() AND d.id = t.device_id AND d.archi
 RETURNING t.device_id;
 
 -- name: set_owner(id, owner_id)!
--- Give a device another owner.
+-- Give a device another owner; a roll-out reaches it no more, unless it is an admin's.
+WITH left_behind AS (
+    DELETE FROM config_rollout_devices AS r
+    USING config_rollouts AS o
+    JOIN users AS u ON u.id = o.owner_id
+    WHERE r.device_id = :id AND o.id = r.rollout_id AND u.role <> 'admin'
+)
 UPDATE devices SET owner_id = :owner_id, enable_forwarding = false, updated_at = now() WHERE id = :id;
 
 -- name: delete_old_transfers()!

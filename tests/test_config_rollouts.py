@@ -236,3 +236,34 @@ def test_a_device_that_has_changed_hands_is_told_nothing_more(
 
     assert heir.get(f"/v0/devices/{gone['id']}/config").json["desired"]["publish_interval"] == 300
     assert len(told(user, [device for device in devices if device != gone])) == 9
+
+
+def hand_over(giver: Caller, heir: Caller, device: dict[str, Any]) -> None:
+    offer = giver.post(f"/v0/devices/{device['id']}/transfer", {}).json
+    assert heir.post("/v0/devices/transfer", {"transfer_token": offer["transfer_token"]}).status_code == 200
+
+
+def test_a_device_that_was_told_and_then_changed_hands_is_no_part_of_it_any_more(
+    user: Caller, new_user: Callable[..., Caller], devices: list[dict[str, Any]]
+) -> None:
+    rollout, heir = roll_out(user, 100), new_user()
+    heir_config = f"/v0/devices/{devices[0]['id']}/config"
+    hand_over(user, heir, devices[0])
+    before = heir.get(heir_config).json["desired"]
+
+    change(user, rollout, state="paused")
+
+    assert heir.get(heir_config).json["desired"] == before
+    assert show(user, rollout)["total"] == 9
+
+
+def test_all_others_are_told_where_one_has_changed_hands(
+    user: Caller, new_user: Callable[..., Caller], devices: list[dict[str, Any]]
+) -> None:
+    rollout = roll_out(user, 10)
+    (first,) = told(user, devices)
+    hand_over(user, new_user(), first)
+
+    change(user, rollout, percent=100)
+
+    assert len(told(user, [device for device in devices if device != first])) == 9
