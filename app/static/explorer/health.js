@@ -27,7 +27,7 @@ function tiles(id, { last_seen_at: seen, coverage: { ratio }, battery, clock, qu
     tile(seen ? age(seen) : words.never, words.seen, seen ? '' : 'bad'),
     tile(ratio === null ? '–' : share(ratio), words.coverage, ratio === null ? '' : ratio < FULL ? 'bad' : 'good'),
     battery ? tile(`${number(battery.value)} ${battery.unit ?? ''}`, words.battery) : null,
-    skew === null ? null : tile(`${skew > 0 ? '+' : ''}${number(skew, 2)} s`, words.clock, Math.abs(skew) > FAST ? 'bad' : ''),
+    skew === null ? null : tile(`${number(Math.abs(skew), 2)} s`, skew < 0 ? words.behind : words.ahead, Math.abs(skew) > FAST ? 'bad' : ''),
     tile(String(errors.open), words.open, errors.open ? 'bad' : 'good'),
     tile(String(quarantine.count), words.quarantine, quarantine.count ? 'bad' : 'good', `#/quarantine?device=${id}`),
     tile(words.configs[config.state], words.config, config.state === 'refused' ? 'bad' : '', `#/devices/${id}/configuration`),
