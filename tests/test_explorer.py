@@ -4,12 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import Visit
 from caller import Caller
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from app.api import maps
 
@@ -49,14 +50,53 @@ def test_what_is_seen_has_an_address(visit: Visit, device: dict[str, Any], addre
     page = visit.go(f"#/devices/{device['id']}")
     page.get_by_role("button", name="a week").click()
     page.get_by_label("Times in").select_option("UTC")
-    expect(page).to_have_url(re.compile(r"from=.*tz=UTC"))
+    expect(page).to_have_url(re.compile("last=1w.*tz=UTC"))
 
     seen = page.url
     page.goto("about:blank")
     page.goto(seen)
 
     expect(page.get_by_label("Times in")).to_have_value("UTC")
-    expect(page.locator("figure .note")).to_contain_text("buckets of 1h")
+    expect(page.get_by_role("button", name="a week")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("figure .note")).to_contain_text("One point an hour")
+    page.get_by_role("button", name="Copy link to this view").click()
+    expect(page.get_by_role("alert")).to_contain_text("link is copied")
+    assert re.search("from=.*to=", page.evaluate("navigator.clipboard.readText()"))
+
+
+def test_turning_the_wheel_over_a_chart_scrolls_the_page_and_zooms_with_ctrl_alone(
+    visit: Visit, device: dict[str, Any]
+) -> None:
+    page = visit.go(f"#/devices/{device['id']}")
+    page.locator(".u-over").hover()
+    before = page.url
+    scrolled = page.locator("#panel").evaluate("panel => panel.scrollTop")
+    page.mouse.wheel(0, 100)
+    page.wait_for_function("before => document.querySelector('#panel').scrollTop > before", arg=scrolled)
+    assert page.url == before
+
+    page.locator(".u-over").hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, 100)
+    expect(page).to_have_url(re.compile("from="))
+
+
+def test_a_device_is_compared_with_one_that_measures_the_same_with_another_sensor(
+    visit: Visit, device: dict[str, Any], user: Caller, tmp_path: Path
+) -> None:
+    balcony, silent = user.register_device(name="Balcony"), user.register_device(name="Cellar")
+    send(user, balcony, timedelta(minutes=30), 18, sensor=12)
+    page = visit.go(f"#/devices/{device['id']}")
+    page.get_by_label("Compare with device").fill(f"#{balcony['id']}, #{silent['id']}")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".u-legend")).to_contain_text("Balcony")
+    expect(page.locator("figure .note")).to_contain_text("Cellar does not measure this")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download this view").click()
+    download.value.save_as(tmp_path / "view.csv")
+    head = (tmp_path / "view.csv").read_text().splitlines()[0]
+    assert head == "time,Sensirion SHT31 - Temperature [ºC],Balcony: HPP828E031 - Temperature [ºC]"
 
 
 def test_the_view_is_taken_away_as_csv(visit: Visit, device: dict[str, Any], tmp_path: Path) -> None:
@@ -78,6 +118,43 @@ def test_a_device_that_is_not_there_is_said_to_be_so(visit: Visit) -> None:
     visit.forgive(404)
 
 
+def test_a_page_that_the_platform_does_not_give_is_tried_again(visit: Visit, device: dict[str, Any]) -> None:
+    where = f"**/v0/devices/{device['id']}"
+    visit.page.route(where, lambda route: route.fulfill(status=503, json={"message": "the database is away"}))
+    page = visit.go(f"#/devices/{device['id']}")
+    expect(page.get_by_role("alert")).to_contain_text("the database is away")
+    visit.forgive(503)
+
+    page.unroute(where)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Roof of the school")).to_be_visible()
+
+
+def test_a_chart_says_why_it_is_empty(visit: Visit, device: dict[str, Any]) -> None:
+    refused = {"status": 503, "json": {"message": "the database is away"}}
+    visit.page.route("**/readings?*", lambda route: route.fulfill(**refused))
+    page = visit.go(f"#/devices/{device['id']}")
+
+    expect(page.locator("figure .note")).to_have_text("the database is away")
+    visit.forgive(503)
+
+
+def test_a_device_that_comes_late_does_not_cover_the_one_chosen_meanwhile(
+    visit: Visit, device: dict[str, Any], user: Caller
+) -> None:
+    slow = user.register_device(name="Slow to come")
+    held: list[Route] = []
+    visit.page.route(f"**/v0/devices/{slow['id']}", lambda route: held.append(route))
+    page = visit.go(f"#/devices/{slow['id']}")
+    page.evaluate("id => { location.hash = `#/devices/${id}` }", device["id"])
+    expect(page.get_by_role("heading", name="Roof of the school")).to_be_visible()
+    with page.expect_response(f"**/v0/devices/{slow['id']}"):
+        held[0].continue_()
+    page.wait_for_timeout(100)
+
+    expect(page.get_by_role("heading", level=2)).to_have_text("Roof of the school")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("where", ["", "#/devices/{id}"], ids=["map", "device"])
 def test_axe_finds_nothing_that_keeps_anybody_out(
@@ -95,17 +172,34 @@ def test_axe_finds_nothing_that_keeps_anybody_out(
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-def test_nothing_is_wider_than_the_screen(visit: Visit, device: dict[str, Any], width: int) -> None:
+def test_nothing_is_wider_than_the_screen(visit: Visit, user: Caller, width: int) -> None:
+    device = user.register_device(name="Donau" * 30, description=f"https://example.org/{'long' * 50}")
+    send(user, device, timedelta(minutes=2), 20)
     visit.page.set_viewport_size({"width": width, "height": 800})
     page = visit.go(f"#/devices/{device['id']}")
     expect(page.locator(".plot[role=img]")).to_have_count(1)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#panel").evaluate("panel => panel.scrollWidth - panel.clientWidth") == 0
 
 
-def send(caller: Caller, device: dict[str, Any], age: timedelta, value: float) -> None:
+def test_of_many_components_the_first_are_shown_until_all_are_asked_for(visit: Visit, user: Caller) -> None:
+    device = user.register_device(name="Forty components")
+    sensors = [{"id": sensor["id"], "value": 20} for sensor in user.get("/v0/sensors?per_page=40").json]
+    reading = {"recorded_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "sensors": sensors}
+    assert user.post(f"/v0/devices/{device['id']}/readings", {"data": [reading]}).status_code == 200
+    page = visit.go(f"#/devices/{device['id']}")
+    rows = page.locator("tbody tr:visible")
+    expect(rows).to_have_count(12)
+
+    page.get_by_role("button", name="Show all 40 components").press("Enter")
+    expect(rows).to_have_count(40)
+    expect(rows.nth(12).get_by_role("checkbox")).to_be_focused()
+
+
+def send(caller: Caller, device: dict[str, Any], age: timedelta, value: float, sensor: int = 55) -> None:
     time = datetime.now(UTC).replace(microsecond=0) - age
-    reading = {"recorded_at": f"{time:%Y-%m-%dT%H:%M:%SZ}", "sensors": [{"id": 55, "value": value}]}
+    reading = {"recorded_at": f"{time:%Y-%m-%dT%H:%M:%SZ}", "sensors": [{"id": sensor, "value": value}]}
     assert caller.post(f"/v0/devices/{device['id']}/readings", {"data": [reading]}).status_code == 200
 
 
@@ -135,3 +229,52 @@ def test_the_page_of_a_private_device_follows_it_for_its_owner(visit: Visit, use
     send(user, device, timedelta(minutes=1), 21.5)
 
     expect(page.locator("td.value")).to_contain_text("21.5 ")
+
+
+def test_a_device_that_never_spoke_shows_its_first_reading_by_itself(visit: Visit, user: Caller) -> None:
+    device = user.register_device(name="Just built")
+    with visit.page.expect_response("**/v0/stream?*"):
+        page = visit.go(f"#/devices/{device['id']}")
+    expect(page.get_by_role("heading", name="has not sent anything yet")).to_be_visible()
+
+    send(user, device, timedelta(seconds=-1), 21.5)
+    expect(page.locator("td.value")).to_contain_text("21.5 ")
+    expect(page.locator("figure .note")).to_contain_text("from 1 reading.")
+    expect(page.locator(".tag.online")).to_be_visible()
+    assert "from=" not in page.url  # still the day that ends now, also for who keeps this address
+
+
+def test_a_page_that_was_out_of_sight_catches_up_and_follows_again(
+    visit: Visit, device: dict[str, Any], user: Caller
+) -> None:
+    page = visit.go(f"#/devices/{device['id']}")
+    expect(page.locator("figure .note")).to_contain_text("145 readings")
+    turn = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })"
+    turn += "; document.dispatchEvent(new Event('visibilitychange')) }"
+    page.evaluate(turn, arg=True)
+    send(user, device, -timedelta(minutes=1), 41)
+    with page.expect_response("**/v0/stream?*"):
+        page.evaluate(turn, arg=False)
+    expect(page.locator("td.value")).to_contain_text("41 ")
+
+    newest = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=2)
+    with page.expect_request(lambda asked: f"to={newest:%Y-%m-%dT%H:%M}" in unquote(asked.url)):
+        send(user, device, -timedelta(minutes=2), 42)
+    expect(page.locator("td.value")).to_contain_text("42 ")
+
+
+def test_a_page_that_may_not_listen_counts_on_and_asks_again(
+    visit: Visit, device: dict[str, Any], user: Caller
+) -> None:
+    visit.page.clock.install()
+    visit.page.route("**/v0/stream?*", lambda route: route.fulfill(status=503))
+    with visit.page.expect_response("**/v0/stream?*"):
+        page = visit.go(f"#/devices/{device['id']}")
+    visit.forgive(503)
+    page.unroute("**/v0/stream?*")
+    send(user, device, -timedelta(minutes=1), 41)
+    with page.expect_response("**/v0/stream?*"):
+        page.clock.fast_forward(10_000)
+    expect(page.locator("td.value")).to_contain_text("41 ")
+    page.clock.fast_forward(600_000)
+    expect(page.locator("td time")).to_contain_text("9 min ago")

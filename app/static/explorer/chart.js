@@ -3,11 +3,13 @@
 import { get } from './api.js'
 import { h } from './dom.js'
 import { iso, number } from './format.js'
-import { paint, uPlotLibrary } from './lines.js'
+import { called } from './latest.js'
+import { axes, paint, times, uPlotLibrary } from './lines.js'
 import { strings } from './strings.js'
 
 const LADDER = [['1m', 60], ['5m', 300], ['15m', 900], ['1h', 3600], ['6h', 21600], ['1d', 86400], ['1w', 604800], ['1M', 2629800]]
 const HEIGHT = 220
+const NULL_EXPAND = 2 // uPlot's: a hole in one line stays one where others have points
 const LONGEST = 100 * 365 * 86400 // seconds one can zoom out to
 
 /** The finest rollup that gives at most a bucket for every two pixels. */
@@ -39,13 +41,15 @@ function columns(readings) {
 
 /** One component's chart, with others on the same axis to compare with. */
 export class Chart {
-  /** `series`: [{device, sensor, label, unit}]; `onRange(from, to)` in milliseconds when somebody zooms or pans. */
-  constructor(series, { onRange }) {
+  /** `series`: [{device, sensor}], the page's own first; `lacking`: names of devices that have nothing to show beside it;
+   * `onRange(from, to)` in milliseconds when somebody zooms or pans. */
+  constructor(series, { lacking, onRange }) {
     this.series = series
+    this.lacking = lacking
     this.onRange = onRange
     this.note = h('p', { class: 'note' })
     this.canvas = h('div', { class: 'plot' })
-    this.element = h('figure', { class: 'chart' }, h('figcaption', {}, series[0].label), this.canvas, this.note)
+    this.element = h('figure', { class: 'chart' }, h('figcaption', {}, called(series[0].sensor)), this.canvas, this.note)
     this.rows = []
   }
 
@@ -56,32 +60,36 @@ export class Chart {
     this.note.textContent = strings.loading
     const rollup = rollupFor((to - from) / 1000, this.canvas.clientWidth || 600)
     const parameters = { rollup, function: 'avg,min,max', from: iso(from), to: iso(to), tz: zone }
-    const [uPlot, ...answers] = await Promise.all([
-      uPlotLibrary(),
-      ...this.series.map(({ device, sensor }) =>
-        get(`devices/${device}/readings`, { ...parameters, sensor_id: sensor }, { signal: this.waiting.signal }),
-      ),
-    ])
-    this.rows = answers.map((answer) => answer.readings)
-    const sizes = answers.reduce((sum, answer) => sum + answer.sample_size, 0)
-    this.note.textContent = sizes ? strings.buckets(rollup, sizes) : strings.noReadings
-    this.draw(uPlot, from, to, zone, band)
+    const ask = ({ device, sensor }) => get(`devices/${device.id}/readings`, { ...parameters, sensor_id: sensor.id }, { signal: this.waiting.signal })
+    try {
+      const [uPlot, ...answers] = await Promise.all([uPlotLibrary(), ...this.series.map(ask)])
+      this.rows = answers.map((answer) => answer.readings)
+      const sizes = answers.reduce((sum, answer) => sum + answer.sample_size, 0)
+      const said = sizes ? strings.buckets(strings.rollups[rollup], sizes) : strings.noReadings
+      this.note.textContent = [said, ...this.lacking.map(strings.lacks)].join(' ')
+      this.draw(uPlot, from, to, zone, band)
+    } catch (error) {
+      if (error.name !== 'AbortError') this.note.textContent = error.message
+    }
   }
 
   draw(uPlot, from, to, zone, band) {
     this.plot?.destroy()
     const tables = this.rows.map((rows) => columns(rows))
-    const drawn = [{}]
+    const drawn = [times(zone)]
     tables.forEach((_, place) => {
       const colour = paint(`line-${place % 4}`)
-      const { label, unit } = this.series[place]
-      const value = (_plot, y) => (y === null ? '–' : `${number(y)} ${unit ?? ''}`)
-      const edge = { stroke: `${colour}55`, width: 1, points: { show: false }, show: band, value }
+      const { device, sensor: { measurement, name, unit } } = this.series[place]
+      const label = place ? device.name : (measurement?.name ?? name)
+      const value = (plot, y, series, at) => {
+        if (y === null || y === undefined) return '–'
+        const edges = band ? ` (${[1, 2].map((after) => number(plot.data[series + after][at])).join(' – ')})` : ''
+        return `${number(y)} ${unit ?? ''}${edges}`
+      }
+      const edge = { stroke: `${colour}55`, width: 1, points: { show: false }, show: band, class: 'edge' }
       drawn.push({ label, stroke: colour, width: 1.5, value, points: { size: 4 } })
-      drawn.push({ label: 'min', ...edge }, { label: 'max', ...edge })
+      drawn.push(edge, edge)
     })
-    const text = paint('text')
-    const axis = { stroke: text, grid: { stroke: `${text}22` }, ticks: { stroke: `${text}22` } }
     const options = {
       width: this.canvas.clientWidth || 600,
       height: HEIGHT,
@@ -89,16 +97,17 @@ export class Chart {
       scales: { x: { min: from / 1000, max: to / 1000 } },
       series: drawn,
       bands: band ? tables.map((_, place) => ({ series: [3 * place + 3, 3 * place + 2], fill: `${drawn[3 * place + 1].stroke}22` })) : [],
-      axes: [axis, { ...axis, size: 60, label: this.series[0].unit ?? '', values: (_plot, ticks) => ticks.map((tick) => number(tick)) }],
+      axes: axes(this.series[0].sensor.unit, zone),
       legend: { live: true },
       cursor: { drag: { x: true, y: false, setScale: false } },
       hooks: {
         setSelect: [(plot) => this.zoom(plot)],
       },
     }
-    this.plot = new uPlot(options, uPlot.join(tables), this.canvas)
+    const holes = tables.map((table) => table.map(() => NULL_EXPAND))
+    this.plot = new uPlot(options, uPlot.join(tables, holes), this.canvas)
     this.canvas.setAttribute('role', 'img')
-    this.canvas.setAttribute('aria-label', `${this.series[0].label}: ${this.note.textContent}`)
+    this.canvas.setAttribute('aria-label', `${this.element.firstChild.textContent}: ${this.note.textContent}`)
     this.plot.over.addEventListener('wheel', (event) => this.wheel(event, from, to), { passive: false })
     this.plot.over.addEventListener('dblclick', () => this.onRange(from - (to - from) / 2, to + (to - from) / 2))
   }
@@ -109,7 +118,9 @@ export class Chart {
     this.onRange(plot.posToVal(left, 'x') * 1000, plot.posToVal(left + width, 'x') * 1000)
   }
 
+  /** Zooms where Ctrl is held, as it is of two fingers on a touchpad; without it the page scrolls. */
   wheel(event, from, to) {
+    if (!event.ctrlKey && !event.metaKey) return
     event.preventDefault()
     const box = this.plot.over.getBoundingClientRect()
     const share = (event.clientX - box.left) / box.width

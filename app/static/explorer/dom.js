@@ -1,5 +1,7 @@
 // Elements without a framework.
 
+import { strings } from './strings.js'
+
 /** An element: h('button', {onclick: f, class: 'x'}, 'text', child, …); attributes and children that are null or false are left out. */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name)
@@ -16,6 +18,12 @@ export function h(name, attributes = {}, ...children) {
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false))
   return element
+}
+
+/** Lets an element hold these children: those that it holds already stay, with the focus in them. */
+export function keep(element, children) {
+  for (const old of [...element.children]) if (!children.includes(old)) old.remove()
+  children.forEach((child, place) => child === element.children[place] || element.insertBefore(child, element.children[place] ?? null))
 }
 
 let fading
@@ -40,10 +48,31 @@ export async function attempt(task) {
   }
 }
 
-/** Puts a text where one can paste it. */
-export async function copy(text, done) {
-  await attempt(async () => {
-    await navigator.clipboard.writeText(text)
+const FAILED_PAUSE = 10_000 // ms until what has failed is looked at again
+
+/** Looks every `pause` ms while `look` does not answer false, also after it has failed; returns what ends it. */
+export function watch(look, pause) {
+  let timer
+  let ended = false
+  const wait = (ms) => (timer = setTimeout(again, ms))
+  const again = async () => {
+    const goesOn = await attempt(look)
+    if (!ended && goesOn !== false) wait(goesOn === null ? FAILED_PAUSE : pause)
+  }
+  wait(pause)
+  return () => {
+    ended = true
+    clearTimeout(timer)
+  }
+}
+
+/** Puts a text where one can paste it; a page without TLS may not. */
+export const copy = (text, done) =>
+  attempt(async () => {
+    try {
+      await navigator.clipboard.writeText(text)
+    } catch {
+      throw new Error(strings.notCopied)
+    }
     toast(done)
   })
-}

@@ -16,8 +16,8 @@ export function age(time, now = Date.now()) {
   return `${Math.round(seconds / 86400)} ${strings.ago.d}`
 }
 
-/** ISO 8601 in UTC without a fraction, from milliseconds. */
-export const iso = (ms) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+/** ISO 8601 in UTC without a fraction, of a date or of milliseconds. */
+export const iso = (time) => new Date(time).toISOString().replace(/\.\d+Z$/, 'Z')
 
 /** One cell of a CSV file; a leading = + - @ of a text must not become a formula. */
 export function cell(value) {
@@ -26,6 +26,11 @@ export function cell(value) {
   const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
   return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
+
+/** Days are those of whoever fills in a form: where one begins and ends, and the day of a time, as date fields have it. */
+export const dayBegins = (day) => (day ? iso(new Date(`${day}T00:00:00`)) : null)
+export const dayEnds = (day) => (day ? iso(new Date(`${day}T23:59:59`)) : null)
+export const dayOf = (time) => (time ? new Date(time).toLocaleDateString('sv') : '') // Swedes write 2026-01-15
 
 export const HOUR = 3_600_000
 export const DAY = 24 * HOUR

@@ -1,6 +1,7 @@
 // What pages are made of: fields with their hints and reasons, forms, tables, empty states.
 
-import { copy, h, toast } from './dom.js'
+import { attempt, copy, h, toast } from './dom.js'
+import { age } from './format.js'
 import { strings } from './strings.js'
 
 let numbers = 0
@@ -34,20 +35,22 @@ function explain(form, error) {
   if (error && !first) toast(error.message, { bad: true })
 }
 
-/** A form; `onSubmit(values, form)` may throw what the API refused. */
+/** A form; `onSubmit(values, form)` may throw what the API refused. Of several buttons that submit, the values name the one that did. */
 export function form({ submit, onSubmit, buttons = [], attributes = {} }, ...fields) {
   const send = h('button', { type: 'submit', class: 'main' }, submit)
   const element = h('form', { class: 'fields', novalidate: '', ...attributes }, fields, h('div', { class: 'buttons' }, send, buttons))
+  let busy = false
   element.addEventListener('submit', async (event) => {
     event.preventDefault()
-    send.disabled = true
+    if (busy) return
+    busy = true
     try {
       explain(element, null)
-      await onSubmit(Object.fromEntries(new FormData(element)), element)
+      await onSubmit(Object.fromEntries(new FormData(element, event.submitter)), element)
     } catch (error) {
       explain(element, error)
     } finally {
-      send.disabled = false
+      busy = false
     }
   })
   return element
@@ -71,23 +74,40 @@ export const tile = (figure, label, mood = '', href = null) => h(href ? 'a' : 'd
 
 /** A secret that is shown this once, to be copied. */
 export const secret = (text) =>
-  h('div', { class: 'secret' }, h('code', {}, text), h('button', { type: 'button', onclick: () => copy(text, strings.copied) }, strings.copy))
+  h('div', { class: 'secret' }, h('code', {}, text), button(strings.copy, () => copy(text, strings.copied)))
+
+/** A button that does a task, once at a time, and shows what went wrong. */
+export function button(label, task, attributes = {}) {
+  let busy = false
+  const act = async () => {
+    if (busy) return
+    busy = true
+    await attempt(task)
+    busy = false
+  }
+  return h('button', { type: 'button', ...attributes, onclick: act }, label)
+}
 
 /** A button that asks again before it does what cannot be undone. */
 export function careful(label, really, task) {
-  const button = h('button', { type: 'button', class: 'danger' }, label)
   let sure = false
-  button.addEventListener('click', () => {
+  const ask = () => {
     if (sure) return task()
     sure = true
-    button.textContent = really
+    element.textContent = really
     setTimeout(() => {
       sure = false
-      button.textContent = label
+      element.textContent = label
     }, 4000)
-  })
-  return button
+  }
+  const element = button(label, ask, { class: 'danger' })
+  return element
 }
 
+const local = (time) => new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+
 /** Local date and time of an ISO time, or a dash. */
-export const when = (time) => (time ? h('time', { datetime: time }, new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })) : '–')
+export const when = (time) => (time ? h('time', { datetime: time }, local(time)) : '–')
+
+/** How long ago an ISO time was, which goes on counting. */
+export const ago = (time) => h('time', { class: 'age', datetime: time, title: local(time) }, age(time))

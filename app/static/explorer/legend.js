@@ -42,8 +42,9 @@ export class Legend {
     element.replaceChildren(this.whole)
   }
 
-  /** Reads what the map can be coloured by. */
+  /** Reads what the map can be coloured by, once it can be read. */
   async start() {
+    if (this.measurement.length) return
     const measurements = await get('measurements', { per_page: 1000 })
     const rows = measurements.map(({ id, name }) => [id, name]).sort((a, b) => a[1].localeCompare(b[1]))
     this.measurement.replaceChildren(...options(rows, this.choice.measurement))
@@ -53,9 +54,9 @@ export class Legend {
   /** Reads tags and kits when somebody wants to choose among them. */
   async offer() {
     if (this.offered || !this.filters.open) return
-    this.offered = true
     const [tags, kits] = await Promise.all([get('tags', { per_page: 1000 }), get('kits', { per_page: 1000 })])
     this.tag.replaceChildren(...options([['', strings.any], ...tags.map(({ name }) => [name, name])], this.choice.tag))
+    this.offered = true
     this.kit.replaceChildren(...options([['', strings.any], ...kits.map(({ id, name }) => [id, name])], this.choice.kit))
   }
 

@@ -1,11 +1,14 @@
 // The explorer: a map of all devices, beside it the device that the address names, and pages for whoever has signed in.
 
 import { read } from './address.js'
-import { attempt, h } from './dom.js'
+import { attempt, fill, h } from './dom.js'
+import { age } from './format.js'
 import { DeviceMap } from './map.js'
 import { startMenu } from './menu.js'
 import { startSearch } from './search.js'
 import { strings } from './strings.js'
+
+const COUNTED_EVERY = 10_000 // ms, how long ago something was
 
 const panel = document.getElementById('panel')
 const map = new DeviceMap(document.getElementById('map'), document.getElementById('legend'))
@@ -53,14 +56,29 @@ async function follow() {
   map.mark()
   document.title = 'Almanac'
   if (found === null) return panel.replaceChildren()
-  panel.replaceChildren(h('p', { class: 'note' }, strings.loading))
-  const opened = await attempt(async () => (await found.load()).show(panel, route))
-  if (shown !== path) return opened?.end?.() // another was chosen meanwhile
-  if (opened === null) return (location.hash = '#/')
-  page = opened
+  const place = h('div', {}, h('p', { class: 'note' }, strings.loading)) // its own: who comes late fills what nobody sees any more
+  panel.replaceChildren(place)
+  try {
+    const { show } = await found.load().catch(() => Promise.reject(new Error(strings.network)))
+    const opened = await show(place, route)
+    if (shown !== path) return opened?.end?.() // another was chosen meanwhile
+    page = opened
+  } catch (error) {
+    if (shown !== path) return
+    fill(place, failed(error))
+  }
   if (page?.place) map.mark(page.place)
   panel.scrollTop = 0
   panel.focus({ preventScroll: true })
+}
+
+/** What stands in the place of a page that cannot be shown; its address stays. */
+function failed({ message }) {
+  const again = () => {
+    shown = null
+    follow()
+  }
+  return h('div', { class: 'empty alone', role: 'alert' }, h('h2', {}, strings.notShown), h('p', {}, message), h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'main', onclick: again }, strings.tryAgain), h('a', { class: 'button', href: '#/' }, strings.back)))
 }
 
 /** Does something on the map once it can be seen. */
@@ -83,4 +101,5 @@ startSearch(document.getElementById('search'), {
   filter: (tag) => toMap(() => map.filter(tag)),
 })
 attempt(() => map.start())
+setInterval(() => document.querySelectorAll('time.age').forEach((time) => (time.textContent = age(time.dateTime))), COUNTED_EVERY)
 follow()

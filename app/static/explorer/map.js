@@ -47,9 +47,9 @@ export class DeviceMap {
 
   async start() {
     attempt(() => this.ground())
-    attempt(() => this.legend.start())
-    await this.look()
-    setInterval(() => document.hidden || attempt(() => this.look()), REFRESH)
+    const look = () => Promise.all([this.legend.start(), this.look()])
+    setInterval(() => document.hidden || attempt(look), REFRESH)
+    await look()
   }
 
   /** Draws the tile server's map where one is configured, else the countries' outlines. */

@@ -2,6 +2,7 @@
 
 import { list } from './api.js'
 import { h } from './dom.js'
+import { button } from './forms.js'
 import { strings } from './strings.js'
 
 /** {rows, total, turner}: a page of a list, and the buttons that `turn(page)` to its neighbours (null where there is one page). */
@@ -11,8 +12,8 @@ export async function pages(path, parameters) {
   const last = Math.max(1, Math.ceil(total / per_page))
   const turner = (turn) => {
     if (last === 1) return null
-    const button = (label, to) => h('button', { type: 'button', disabled: to < 1 || to > last, onclick: () => turn(to) }, label)
-    return h('div', { class: 'buttons' }, button(strings.previous, page - 1), h('span', { class: 'note' }, strings.page(page, last)), button(strings.next, page + 1))
+    const step = (label, to) => button(label, () => turn(to), { disabled: to < 1 || to > last })
+    return h('div', { class: 'buttons' }, step(strings.previous, page - 1), h('span', { class: 'note' }, strings.page(page, last)), step(strings.next, page + 1))
   }
   return { rows, total, turner }
 }

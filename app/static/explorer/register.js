@@ -5,7 +5,8 @@ import { deviceAddress } from './address.js'
 import { get, post } from './api.js'
 import { attempt, copy, fill, h } from './dom.js'
 import { age, number } from './format.js'
-import { check, field, form, secret, select } from './forms.js'
+import { button, check, field, form, secret, select } from './forms.js'
+import { listen } from './live.js'
 import { SNIPPETS } from './snippets.js'
 import { strings } from './strings.js'
 
@@ -61,8 +62,8 @@ class Wizard {
     const { described } = this
     const latitude = h('input', { name: 'latitude', inputmode: 'decimal', value: described.latitude ?? '' })
     const longitude = h('input', { name: 'longitude', inputmode: 'decimal', value: described.longitude ?? '' })
-    const here = h('button', { type: 'button', onclick: () => locate(latitude, longitude) }, words.here)
-    const back = h('button', { type: 'button', onclick: () => attempt(() => this.choose()) }, words.back)
+    const here = button(words.here, () => locate(latitude, longitude))
+    const back = button(words.back, () => this.choose())
     const describing = form(
       {
         submit: words.register,
@@ -97,7 +98,7 @@ class Wizard {
     const kinds = Object.entries(SNIPPETS).map(([kind, { name }]) => [kind, name])
     const kind = select({ onchange: ({ target }) => say(target.value), 'aria-label': words.language }, kinds)
     say(kinds[0][0])
-    const copying = h('button', { type: 'button', onclick: () => copy(code.textContent, strings.copied) }, words.copySnippet)
+    const copying = button(words.copySnippet, () => copy(code.textContent, strings.copied))
     this.first = h('div', { class: 'card', role: 'status' }, h('h3', { class: 'waiting' }, words.waiting), h('p', { class: 'note' }, words.waitingAbout))
     this.step(
       2,
@@ -110,10 +111,8 @@ class Wizard {
 
   /** Waits until the device has spoken. */
   listen(id) {
-    this.source = new EventSource(`/v0/stream?device_id=${id}`)
-    this.source.addEventListener('open', () => attempt(() => this.look(id))) // it may have spoken before, or during a break
-    this.source.addEventListener('readings', () => attempt(() => this.look(id)))
-    this.source.addEventListener('end', () => this.end())
+    const look = () => attempt(() => this.look(id))
+    this.deaf = listen(id, { open: look, readings: look, reset: look }) // it may have spoken before, or during a break
   }
 
   async look(id) {
@@ -132,7 +131,7 @@ class Wizard {
   }
 
   end() {
-    this.source?.close()
+    this.deaf?.()
   }
 }
 
@@ -142,12 +141,10 @@ function degrees(text) {
   return value === '' ? null : Number.isFinite(Number(value)) ? Number(value) : value
 }
 
-function locate(latitude, longitude) {
-  return attempt(async () => {
-    const { coords } = await new Promise((found, failed) => navigator.geolocation.getCurrentPosition(found, () => failed(new Error(words.notLocated))))
-    latitude.value = coords.latitude.toFixed(5)
-    longitude.value = coords.longitude.toFixed(5)
-  })
+async function locate(latitude, longitude) {
+  const { coords } = await new Promise((found, failed) => navigator.geolocation.getCurrentPosition(found, () => failed(new Error(words.notLocated))))
+  latitude.value = coords.latitude.toFixed(5)
+  longitude.value = coords.longitude.toFixed(5)
 }
 
 /** Where devices log in; if the platform does not say, its own host by TLS. */
