@@ -115,7 +115,11 @@ def test_a_calibration_is_previewed_saved_and_changes_history(
     expect(page.locator(".reason")).to_be_visible()
     visit.forgive(422)
     page.get_by_label("Equation").fill("raw + 2.5")
-    page.get_by_label("From").fill("2000-01-01")
+    page.get_by_label("From").fill("1999-12-31")
+    page.get_by_role("button", name="Save this version").click()
+    expect(page.locator(".reason")).to_contain_text("greater than or equal to 2000")
+    visit.forgive(422)
+    page.get_by_label("From").fill("2000-01-02")
     page.get_by_role("button", name="Preview").click()
 
     expect(page.locator(".plot[role=img]")).to_be_visible()
@@ -155,7 +159,7 @@ def test_the_full_archive_is_prepared_with_its_progress_and_downloaded(
     device = user.register_device(name="To take away")
     send(user, device)
     page = signed_in(f"#/devices/{device['id']}")
-    page.get_by_role("button", name="Prepare the full archive").click()
+    page.get_by_role("button", name="Prepare the full archive").dblclick()  # as some people do
     expect(page.get_by_text("waits for its turn")).to_be_visible()
     work()
     with page.expect_download() as download:
@@ -175,10 +179,16 @@ def test_an_export_that_waits_can_be_cancelled_and_deleted(
     page.get_by_role("button", name="Prepare the file").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("article")).to_contain_text("cancelled")
+    page.get_by_role("button", name="Prepare the file").click()
+    waiting = page.get_by_role("article").filter(has_text="waits for its turn")
+    expect(waiting).to_be_visible()
     page.get_by_role("button", name="Delete").click()
+    with page.expect_response("**/v0/exports?*"):  # how far the other one is
+        pass
     page.get_by_role("button", name="Really delete?").click()
 
-    expect(page.get_by_role("heading", name="No exports yet")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(1)
+    expect(waiting).to_be_visible()
 
 
 def test_a_private_token_is_shown_once_works_and_is_revoked(signed_in: Open, user: Caller) -> None:
@@ -217,12 +227,17 @@ def test_an_experiment_is_made_changed_and_compared(signed_in: Open, user: Calle
     page = signed_in("#/experiments")
     page.get_by_label("Name").fill("Two balconies")
     page.get_by_role("textbox", name="Devices").fill(f"{first['id']}, {second['id']}")
+    page.get_by_label("From").fill("2026-01-02")
     page.get_by_role("button", name="Make the experiment").click()
     row = page.get_by_role("row", name=re.compile("Two balconies"))
+    row.get_by_role("button", name="Change").click()
+    expect(page.get_by_label("From")).to_have_value("2026-01-02")
+    experiment = next(each for each in user.get("/v0/experiments").json if each["name"] == "Two balconies")
+    assert experiment["starts_at"] == "2026-01-01T18:15:00Z"  # the day begins where the browser is, in Kathmandu
     row.get_by_role("link", name="Compare").click()
 
     expect(page.get_by_label("Compare with device")).to_have_value(str(second["id"]))
-    expect(page.locator(".u-legend")).to_contain_text(f"#{second['id']}")
+    expect(page.locator(".u-legend")).to_contain_text("Balcony 2")
 
 
 def test_a_notification_is_switched_on(signed_in: Open, user: Caller) -> None:

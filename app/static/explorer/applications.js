@@ -2,7 +2,7 @@
 
 import { account } from './account.js'
 import { get, post, remove } from './api.js'
-import { attempt, fill, h } from './dom.js'
+import { fill, h } from './dom.js'
 import { careful, check, empty, field, form, secret } from './forms.js'
 import { strings } from './strings.js'
 import { scopesField } from './tokens.js'
@@ -34,8 +34,8 @@ export async function show(panel) {
       h(
         'div',
         { class: 'buttons' },
-        application.confidential ? careful(words.renew, words.reallyRenew, () => attempt(renew)) : h('small', {}, words.open),
-        careful(words.remove, words.reallyRemove, () => attempt(drop)),
+        application.confidential ? careful(words.renew, words.reallyRenew, renew) : h('small', {}, words.open),
+        careful(words.remove, words.reallyRemove, drop),
       ),
     )
   }

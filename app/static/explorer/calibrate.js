@@ -2,7 +2,8 @@
 
 import { deviceFrame } from './device_frame.js'
 import { list, post } from './api.js'
-import { attempt, fill, h } from './dom.js'
+import { attempt, fill, h, watch } from './dom.js'
+import { dayBegins } from './format.js'
 import { empty, field, form, select, table, when } from './forms.js'
 import { drawLines } from './lines.js'
 import { strings } from './strings.js'
@@ -41,11 +42,11 @@ class Calibrate {
   }
 
   asking() {
-    const element = form(
+    return form(
       {
         submit: words.preview,
-        onSubmit: (values) => this.compare(values),
-        buttons: [h('button', { type: 'button', onclick: () => attempt(() => this.save(Object.fromEntries(new FormData(element)))) }, words.save)],
+        onSubmit: (values) => ('save' in values ? this.save(values) : this.compare(values)),
+        buttons: [h('button', { type: 'submit', name: 'save' }, words.save)],
       },
       field(words.equation, h('textarea', { name: 'equation', rows: '2', class: 'code', required: true, spellcheck: false }, 'raw'), words.equationHint),
       h(
@@ -56,7 +57,6 @@ class Calibrate {
       ),
       field(words.note, h('input', { name: 'note' }), words.noteHint),
     )
-    return element
   }
 
   /** The versions that bear on the component, the nearest first. */
@@ -97,27 +97,27 @@ class Calibrate {
   }
 
   async save({ equation, valid_from: from, note }) {
-    const body = { sensor_id: this.sensor.id, equation, note, valid_from: from ? `${from}T00:00:00Z` : null }
+    const body = { sensor_id: this.sensor.id, equation, note, valid_from: dayBegins(from) }
     const added = await post(`devices/${this.device.id}/calibrations`, body)
     await this.versions()
-    await this.follow(added.id)
+    this.unwatch?.()
+    if (await this.follow(added.id)) this.unwatch = watch(() => this.follow(added.id), EVERY)
   }
 
-  /** Shows how far the values have been computed anew. */
+  /** Shows how far the values have been computed anew; whether that goes on. */
   async follow(calibration) {
     const { rows } = await list('recalibrations', { calibration_id: calibration })
-    if (this.ended) return
     const [redo] = rows
-    if (!redo) return fill(this.redo, h('p', {}, words.saved))
+    if (!redo) return fill(this.redo, h('p', {}, words.saved)) && false
     const over = !['queued', 'running'].includes(redo.state)
     const bar = h('progress', { max: '1', value: redo.progress, 'aria-label': words.redoing })
     fill(this.redo, h('p', {}, over ? words.redone(redo) : words.redoing), over ? null : bar)
-    if (!over) this.timer = setTimeout(() => attempt(() => this.follow(calibration)), EVERY)
+    return !over && !this.ended
   }
 
   end() {
     this.ended = true
-    clearTimeout(this.timer)
+    this.unwatch?.()
     this.plot?.destroy()
   }
 }

@@ -2,7 +2,7 @@
 
 import { deviceFrame } from './device_frame.js'
 import { call, get } from './api.js'
-import { attempt, fill, h, toast } from './dom.js'
+import { fill, h, toast, watch } from './dom.js'
 import { check, field, form, table, when } from './forms.js'
 import { strings } from './strings.js'
 
@@ -13,7 +13,7 @@ export async function show(panel, { device: id }) {
   const frame = await deviceFrame(panel, id, words)
   if (!frame) return
   const page = new Configuration(frame)
-  await page.look({ asking: true })
+  await page.look()
   return { end: () => page.end() }
 }
 
@@ -25,14 +25,22 @@ class Configuration {
     fill(content, this.state, this.asked)
   }
 
-  /** Shows how it stands, and looks again while the device has not answered. */
-  async look({ asking = false } = {}) {
-    clearTimeout(this.timer)
+  /** Shows how it stands, and goes on while the device has not answered. */
+  async look() {
+    this.unwatch?.()
+    const goesOn = await this.read()
+    if (!this.asked.hasChildNodes()) this.ask(this.desired)
+    if (goesOn && !this.ended) this.unwatch = watch(() => this.read(), EVERY)
+  }
+
+  /** Shows how it stands by now; whether the device has not answered. */
+  async read() {
     const config = await get(`devices/${this.device.id}/config`)
-    if (this.ended) return
-    this.tell(config)
-    if (asking) await this.ask(config.desired)
-    if (config.difference) this.timer = setTimeout(() => attempt(() => this.look()), EVERY)
+    this.desired = config.desired
+    const said = JSON.stringify(config)
+    if (said !== this.said) this.tell(config) // a screen reader need not hear the same again
+    this.said = said
+    return config.difference !== null
   }
 
   tell({ desired, reported, difference }) {
@@ -47,7 +55,7 @@ class Configuration {
     )
   }
 
-  async ask(desired) {
+  ask(desired) {
     const { sensors } = this.device.data
     const components = desired?.components ?? {}
     const keys = [...new Set([...sensors.map(({ default_key: key }) => key).filter(Boolean), ...Object.keys(components)])]
@@ -78,7 +86,7 @@ class Configuration {
 
   end() {
     this.ended = true
-    clearTimeout(this.timer)
+    this.unwatch?.()
   }
 }
 

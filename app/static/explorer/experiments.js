@@ -2,8 +2,9 @@
 
 import { account } from './account.js'
 import { patch, post, remove } from './api.js'
-import { attempt, fill, h, toast } from './dom.js'
-import { careful, empty, field, form, table, when } from './forms.js'
+import { fill, h, toast } from './dom.js'
+import { dayBegins, dayEnds, dayOf } from './format.js'
+import { button, careful, empty, field, form, table, when } from './forms.js'
 import { pages } from './pages.js'
 import { strings } from './strings.js'
 
@@ -51,23 +52,22 @@ class Experiments {
         { class: 'actions' },
         look,
         h('a', { href: `#/exports?experiment=${each.id}` }, words.export),
-        own ? h('button', { type: 'button', onclick: () => this.edit(each) }, words.change) : null,
-        own ? careful(words.remove, words.reallyRemove, () => attempt(() => this.remove(each))) : null,
+        own ? button(words.change, () => this.edit(each)) : null,
+        own ? careful(words.remove, words.reallyRemove, () => this.remove(each)) : null,
       ),
     ]
   }
 
   /** The form: of an experiment that exists, or of a new one. */
   edit(each) {
-    const day = (time) => time?.slice(0, 10) ?? ''
     const save = async ({ name, description, device_ids, starts_at, ends_at }) => {
-      const body = { name, description, device_ids: numbers(device_ids), starts_at: starts_at || null, ends_at: ends_at ? `${ends_at}T23:59:59Z` : null }
+      const body = { name, description, device_ids: numbers(device_ids), starts_at: dayBegins(starts_at), ends_at: dayEnds(ends_at) }
       await (each ? patch(`experiments/${each.id}`, body) : post('experiments', body))
       toast(words.saved)
       this.edit(null)
       await this.turn(this.page)
     }
-    const cancel = each ? h('button', { type: 'button', onclick: () => this.edit(null) }, words.cancel) : null
+    const cancel = each ? button(words.cancel, () => this.edit(null)) : null
     fill(
       this.editing,
       h('h3', {}, each ? words.changeTitle(each.name) : words.makeTitle),
@@ -76,7 +76,7 @@ class Experiments {
         field(words.name, h('input', { name: 'name', value: each?.name ?? '', required: true })),
         field(words.description, h('textarea', { name: 'description', rows: '2' }, each?.description ?? '')),
         field(words.devices, h('input', { name: 'device_ids', value: each?.device_ids.join(', ') ?? '' }), words.devicesHint),
-        h('div', { class: 'row' }, field(words.from, h('input', { type: 'date', name: 'starts_at', value: day(each?.starts_at) })), field(words.to, h('input', { type: 'date', name: 'ends_at', value: day(each?.ends_at) }), words.toHint)),
+        h('div', { class: 'row' }, field(words.from, h('input', { type: 'date', name: 'starts_at', value: dayOf(each?.starts_at) })), field(words.to, h('input', { type: 'date', name: 'ends_at', value: dayOf(each?.ends_at) }), words.toHint)),
       ),
     )
     if (each) this.editing.querySelector('input').focus()

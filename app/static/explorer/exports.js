@@ -2,8 +2,9 @@
 
 import { account } from './account.js'
 import { get, list, post, remove } from './api.js'
-import { attempt, fill, h } from './dom.js'
-import { careful, empty, field, form, select, when } from './forms.js'
+import { fill, h, keep, watch } from './dom.js'
+import { dayBegins, dayEnds, dayOf } from './format.js'
+import { button, careful, empty, field, form, select, when } from './forms.js'
 import { strings } from './strings.js'
 
 const words = strings.exportsPage
@@ -24,17 +25,19 @@ const numbers = (text) => (text.match(/\d+/g) ?? []).map(Number)
 class Exports {
   constructor(place, view) {
     this.list = h('div')
-    fill(place, h('details', { class: 'card', open: view.has('device') || view.has('experiment') }, h('summary', {}, h('strong', {}, words.ask)), this.asking(view)), this.list)
+    this.cards = new Map() // by what they show: one that says the same stays, with the focus in it
+    this.form = h('details', { class: 'card', open: view.has('device') || view.has('experiment') }, h('summary', {}, h('strong', {}, words.ask)), this.asking(view))
+    fill(place, this.form, this.list)
   }
 
   asking(view) {
     const text = (name, value = '') => h('input', { name, value: value ?? '' })
-    const dates = (name) => h('input', { name, type: 'date', value: view.get(name)?.slice(0, 10) ?? '' })
+    const date = (name) => h('input', { name, type: 'date' })
     return form(
       { submit: words.begin, onSubmit: (values) => this.begin(values) },
       h('br'),
       h('div', { class: 'row' }, field(words.devices, text('device_ids', view.get('device')), words.devicesHint), field(words.experiment, text('experiment_id', view.get('experiment')), words.experimentHint)),
-      h('div', { class: 'row' }, field(words.from, dates('from'), words.fromHint), field(words.to, dates('to'))),
+      h('div', { class: 'row' }, field(words.from, date('from'), words.fromHint), field(words.to, date('to'))),
       h(
         'div',
         { class: 'row' },
@@ -48,25 +51,32 @@ class Exports {
 
   async begin({ device_ids, experiment_id, from, to, rollup, ...choices }) {
     const what = experiment_id.trim() ? { experiment_id: Number(experiment_id) } : { device_ids: numbers(device_ids) }
-    await post('exports', { ...what, ...choices, from: from || null, to: to ? `${to}T23:59:59Z` : null, rollup: rollup || null })
+    await post('exports', { ...what, ...choices, from: dayBegins(from), to: dayEnds(to), rollup: rollup || null })
     await this.look()
   }
 
-  /** Shows all exports, and looks again while one of them goes on. */
+  /** Shows all exports, and goes on while one of them does. */
   async look() {
-    clearTimeout(this.timer)
+    this.unwatch?.()
+    if ((await this.tell()) && !this.ended) this.unwatch = watch(() => this.tell(), EVERY)
+  }
+
+  /** Shows all exports; whether one of them goes on. */
+  async tell() {
     const { rows } = await list('exports', { per_page: SHOWN })
-    if (this.ended) return
-    fill(this.list, rows.length ? rows.map((each) => this.card(each)) : empty(words.emptyTitle, words.emptyText))
-    if (rows.some(({ state }) => state === 'queued' || state === 'running')) this.timer = setTimeout(() => attempt(() => this.look()), EVERY)
+    const cards = rows.map((each) => [JSON.stringify({ ...each, download_url: null, metadata_url: null }), each])
+    this.cards = new Map(cards.map(([said, each]) => [said, this.cards.get(said) ?? this.card(each)]))
+    if (!rows.length) this.form.open = true
+    keep(this.list, rows.length ? [...this.cards.values()] : [empty(words.emptyTitle, words.emptyText)])
+    return rows.some(({ state }) => state === 'queued' || state === 'running')
   }
 
   card(each) {
     const { id, state, percent, device_ids: devices, query, rows, bytes, error } = each
     const goesOn = state === 'queued' || state === 'running'
-    const act = (task) => () => attempt(async () => (await task(), await this.look()))
+    const act = (task) => async () => (await task(), await this.look())
     const bar = h('progress', { max: '100', value: percent, 'aria-label': words.progress })
-    const range = [query.from, query.to].map((time) => time?.slice(0, 10) ?? '…').join(' – ')
+    const range = [query.from, query.to].map((time) => dayOf(time) || '…').join(' – ')
     return h(
       'article',
       { class: 'card' },
@@ -79,7 +89,7 @@ class Exports {
         { class: 'buttons' },
         each.download_url ? h('a', { class: 'button main', href: each.download_url, download: each.filename }, words.fetch(each.filename)) : null,
         each.metadata_url ? h('a', { href: each.metadata_url, download: '' }, 'metadata.json') : null,
-        goesOn ? h('button', { type: 'button', onclick: act(() => post(`exports/${id}/cancel`)) }, words.cancel) : null,
+        goesOn ? button(words.cancel, act(() => post(`exports/${id}/cancel`))) : null,
         goesOn ? null : careful(words.remove, words.reallyRemove, act(() => remove(`exports/${id}`))),
         each.expires_at ? h('small', {}, words.until, when(each.expires_at)) : null,
       ),
@@ -88,23 +98,23 @@ class Exports {
 
   end() {
     this.ended = true
-    clearTimeout(this.timer)
+    this.unwatch?.()
   }
 }
 
 /** Begins an export of all that a device has measured, and shows in `place` how far it is until its file can be fetched. */
 export async function exportDevice(id, place) {
+  const { id: number } = await post('exports', { device_ids: [id] })
   const bar = h('progress', { max: '100', value: 0, 'aria-label': words.progress })
   const said = h('small', { role: 'status' }, words.states.queued)
   fill(place, bar, said)
-  const { id: number } = await post('exports', { device_ids: [id] })
-  for (;;) {
+  const look = async () => {
     const { state, percent, error, download_url: url, filename } = await get(`exports/${number}`)
     bar.value = percent
     said.textContent = `${words.states[state]} · ${percent} %`
-    if (state === 'finished') return fill(place, h('a', { class: 'button main', href: url, download: filename }, words.fetch(filename)))
-    if (state === 'failed' || state === 'cancelled') return fill(place, h('p', { class: 'note' }, `${words.states[state]} ${error ?? ''}`))
-    if (!place.isConnected) return
-    await new Promise((later) => setTimeout(later, EVERY))
+    if (state === 'finished') fill(place, h('a', { class: 'button main', href: url, download: filename }, words.fetch(filename)))
+    if (state === 'failed' || state === 'cancelled') fill(place, h('p', { class: 'note' }, `${words.states[state]} ${error ?? ''}`))
+    return bar.isConnected
   }
+  watch(look, EVERY)
 }

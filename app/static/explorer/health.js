@@ -2,9 +2,9 @@
 
 import { deviceFrame } from './device_frame.js'
 import { get, post } from './api.js'
-import { attempt, fill, h, toast } from './dom.js'
+import { fill, h, toast } from './dom.js'
 import { age, number } from './format.js'
-import { empty, table, tile, when } from './forms.js'
+import { button, empty, table, tile, when } from './forms.js'
 import { pages } from './pages.js'
 import { strings } from './strings.js'
 
@@ -56,18 +56,17 @@ function coverage(device, { coverage: { components }, expected_interval: interva
 async function showErrors(id, place) {
   const turn = async (page) => {
     const found = await pages(`devices/${id}/errors`, { per_page: 25, page })
-    const resolve = (error) => () =>
-      attempt(async () => {
-        await post(`devices/${id}/errors/resolve`, { ids: [error.id] })
-        toast(words.resolved)
-        await turn(page)
-      })
+    const resolve = (error) => async () => {
+      await post(`devices/${id}/errors/resolve`, { ids: [error.id] })
+      toast(words.resolved)
+      await turn(page)
+    }
     const rows = found.rows.map((error) => [
       h('div', {}, h('strong', {}, error.code), error.message ? h('div', {}, h('small', {}, error.message)) : null),
       error.component ?? words.device,
       words.times(error.count),
       when(error.last_time),
-      h('td', { class: 'actions' }, error.resolved_at ? h('span', { class: 'tag' }, words.dealtWith) : h('button', { type: 'button', onclick: resolve(error) }, words.resolve)),
+      h('td', { class: 'actions' }, error.resolved_at ? h('span', { class: 'tag' }, words.dealtWith) : button(words.resolve, resolve(error))),
     ])
     const list = rows.length ? table([words.error, words.component, words.often, words.last, ''], rows) : empty(words.emptyTitle, words.emptyText)
     fill(place, h('h3', {}, words.errors), list, found.turner(turn))

@@ -4,8 +4,8 @@ import { account } from './account.js'
 import { deviceAddress } from './address.js'
 import { get } from './api.js'
 import { fill, h } from './dom.js'
-import { DAY, age, number } from './format.js'
-import { empty, table, tile } from './forms.js'
+import { DAY, number } from './format.js'
+import { ago, empty, table, tile } from './forms.js'
 import { pages } from './pages.js'
 import { strings } from './strings.js'
 
@@ -54,10 +54,10 @@ function row(device) {
   const battery = sensors.find(({ id }) => id === BATTERY)?.value ?? null
   const speaking = sensors.filter(({ last_reading_at: time }) => time && Date.now() - Date.parse(time) < DAY).length
   return [
-    h('a', { href: deviceAddress(device.id) }, device.name),
+    h('div', {}, h('a', { href: deviceAddress(device.id) }, device.name), h('small', {}, ` #${device.id}`)),
     h('span', { class: 'tags' }, health(device, battery, speaking).map(([text, mood]) => h('span', { class: `tag ${mood}` }, text))),
-    device.last_reading_at ? h('time', { datetime: device.last_reading_at }, age(device.last_reading_at)) : words.never,
-    battery === null ? '–' : `${number(battery)} %`,
+    device.last_reading_at ? ago(device.last_reading_at) : words.never,
+    battery === null ? '–' : `${number(battery)}\u00a0%`,
     words.speaking(speaking, sensors.length),
     h('td', { class: 'actions' }, h('a', { href: `${deviceAddress(device.id)}/health` }, words.more), h('a', { href: `${deviceAddress(device.id)}/settings` }, words.settings)),
   ]

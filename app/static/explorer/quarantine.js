@@ -26,7 +26,7 @@ class Inbox {
     const reason = select({ 'aria-label': words.reason, onchange: ({ target }) => this.ask({ reason: target.value }) }, [['', words.anyReason], ...Object.entries(words.reasons)])
     const number = h('input', { type: 'number', min: '1', value: device ?? '', 'aria-label': words.device, placeholder: words.anyDevice, onchange: ({ target }) => this.ask({ device_id: target.value }) })
     this.send = form(
-      { submit: words.release, onSubmit: (values) => this.release(values), buttons: [careful(words.drop, words.reallyDrop, () => attempt(() => this.drop()))] },
+      { submit: words.release, onSubmit: (values) => this.release(values), buttons: [careful(words.drop, words.reallyDrop, () => this.drop())] },
       h(
         'div',
         { class: 'row' },

@@ -2,8 +2,8 @@
 
 import { deviceFrame } from './device_frame.js'
 import { get, patch, post, remove } from './api.js'
-import { attempt, fill, h, toast } from './dom.js'
-import { careful, check, field, form, secret, select, table, when } from './forms.js'
+import { fill, h, toast } from './dom.js'
+import { button, careful, check, field, form, secret, select, table, when } from './forms.js'
 import { strings } from './strings.js'
 
 const words = strings.settingsPage
@@ -49,7 +49,7 @@ async function showTokens(id, place) {
   const list = h('div')
   const look = async () => {
     const tokens = await get(`devices/${id}/tokens`)
-    const revoke = (token) => () => attempt(async () => (await remove(`devices/${id}/tokens/${token.id}`), await look()))
+    const revoke = (token) => async () => (await remove(`devices/${id}/tokens/${token.id}`), await look())
     const rows = tokens.map((token) => [`#${token.id}`, when(token.created_at), when(token.last_used_at), token.expires_at ? when(token.expires_at) : words.never, h('td', { class: 'actions' }, careful(words.revoke, words.reallyRevoke, revoke(token)))])
     fill(list, rows.length ? table([words.token, words.since, words.used, words.expires, ''], rows) : h('p', {}, words.noTokens))
   }
@@ -58,7 +58,7 @@ async function showTokens(id, place) {
     fill(made, h('p', {}, words.once), secret(token))
     await look()
   }
-  fill(place, list, h('div', { class: 'buttons' }, h('button', { type: 'button', onclick: () => attempt(make) }, words.make)), made)
+  fill(place, list, h('div', { class: 'buttons' }, button(words.make, make)), made)
   await look()
 }
 
@@ -75,7 +75,7 @@ function parting(device) {
   }
   return [
     h('p', { class: 'note' }, words.partAbout),
-    h('div', { class: 'buttons' }, h('button', { type: 'button', onclick: () => attempt(transfer) }, words.transfer), careful(words.archive, words.reallyArchive, () => attempt(archive))),
+    h('div', { class: 'buttons' }, button(words.transfer, transfer), careful(words.archive, words.reallyArchive, archive)),
     given,
   ]
 }

@@ -2,7 +2,8 @@
 
 import { account } from './account.js'
 import { get, post, remove } from './api.js'
-import { attempt, fill, h } from './dom.js'
+import { fill, h } from './dom.js'
+import { dayEnds } from './format.js'
 import { careful, check, empty, field, form, secret, table, when } from './forms.js'
 import { strings } from './strings.js'
 
@@ -14,7 +15,7 @@ export async function show(panel) {
   const [tokens, sessions, made] = [h('div'), h('div'), h('div')]
   const look = async () => {
     const [known, open] = await Promise.all([get('me/tokens'), get('sessions')])
-    const act = (path) => () => attempt(async () => (await remove(path), await look()))
+    const act = (path) => async () => (await remove(path), await look())
     fill(
       tokens,
       known.length
@@ -37,7 +38,7 @@ export async function show(panel) {
       submit: words.make,
       onSubmit: async ({ name, expires_at }, element) => {
         const scopes = [...element.querySelectorAll('[name=scopes]:checked')].map(({ value }) => value)
-        const { token } = await post('me/tokens', { name, scopes, expires_at: expires_at ? `${expires_at}T00:00:00Z` : null })
+        const { token } = await post('me/tokens', { name, scopes, expires_at: dayEnds(expires_at) })
         fill(made, h('p', {}, words.once), secret(token))
         element.reset()
         await look()
