@@ -153,22 +153,6 @@ def test_an_error_of_another_device_is_not_resolved_and_neither_are_the_others(
     assert len(listed(user, device, state="open")) == len(listed(other, theirs, state="open")) == 1
 
 
-def test_errors_that_have_not_come_again_for_90_days_are_dropped(
-    user: Caller, conn: DictConnection, device: dict[str, Any]
-) -> None:
-    now = datetime.now(UTC)
-    report(
-        conn,
-        device,
-        ("t", "old", (now - timedelta(days=91)).isoformat(), None),
-        ("t", "new", (now - timedelta(days=89)).isoformat(), None),
-    )
-
-    queries.delete_old_device_errors(conn)
-
-    assert [error["code"] for error in listed(user, device)] == ["new"]
-
-
 @pytest.mark.parametrize("time", [None, "1970-01-01T00:00:05Z", "2106-02-07T06:28:15Z", "soon", True, 1e300])
 def test_an_error_without_a_possible_time_has_that_of_its_arrival(time: Any) -> None:
     errors, flaws = parse_errors(json.dumps({"time": time, "code": "clock"}).encode(), EARLIEST, NOW, LATEST)
