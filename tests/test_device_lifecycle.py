@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from caller import Caller
+from flask import Flask
 from rq import Queue, SimpleWorker
 
 from app.jobs.purges import purge_archived
@@ -90,6 +91,20 @@ def test_only_the_owner_restores_and_purges(user: Caller, new_user: Callable[...
     for action in ("restore", "purge"):
         assert new_user().post(f"/v0/devices/{device['id']}/{action}").status_code == 403
     assert user.post(f"/v0/devices/{user.register_device()['id']}/purge").status_code == 404
+
+
+def test_a_purge_that_is_asked_for_while_redis_is_away_is_taken_and_done_later(
+    app: Flask, user: Caller, conn: DictConnection, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device_id = user.register_device()["id"]
+    user.delete(f"/v0/devices/{device_id}")
+    monkeypatch.setitem(app.extensions, "queue", open_queue("redis://127.0.0.1:1/0"))
+
+    asked = user.post(f"/v0/devices/{device_id}/purge")
+
+    assert (asked.status_code, asked.json["state"]) == (202, "queued")
+    purge_archived()  # a worker does so every hour
+    assert user.get(f"/v0/devices/{device_id}/purge").json["state"] == "finished"
 
 
 def test_a_purge_deletes_every_reading_and_says_how_far_it_is(user: Caller, conn: DictConnection, queue: Queue) -> None:

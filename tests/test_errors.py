@@ -172,9 +172,10 @@ def test_a_missing_or_wrong_variable_is_named_at_the_start(
         Config.from_env()
 
 
-@pytest.mark.parametrize("command", ["serve", "ingest", "schedule", "migrate"])
+@pytest.mark.parametrize("command", ["serve", "ingest", "schedule", "migrate", "broker keep", "broker check"])
 def test_a_process_that_cannot_read_its_settings_says_so_in_a_sentence(command: str) -> None:
-    ended = run(command, DATABASE_URL="mysql://user:secret@host/db", MQTT_URL="mqtt://127.0.0.1")
+    brokers = {"MQTT_URL": "mqtt://127.0.0.1", "MQTT_ADMIN_URL": "mqtt://127.0.0.1"}
+    ended = run(command, DATABASE_URL="mysql://user:secret@host/db", **brokers)
 
     assert ended.returncode == 1
     assert "DATABASE_URL must look like" in ended.stderr

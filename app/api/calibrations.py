@@ -7,9 +7,10 @@ from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import fields
 
+from app.api.devices import existing
 from app.api.kits import find_kit
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
-from app.api.respond import answer, to_json
+from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.calibrations import add_calibration, begin_redos, check_inputs, read_equation
 from app.database import connection
@@ -51,7 +52,7 @@ def of_device(query: dict[str, Any], device_id: int) -> Response:
     The nearest scope comes first, and there the latest: of those valid at a reading's time the first makes its value.
     """
     with connection() as conn:
-        require_readable(_device(conn, device_id))
+        require_readable(existing(conn, device_id))
         return _listed(conn, "calibrations_of_device", {"device_id": device_id}, query)
 
 
@@ -90,7 +91,7 @@ def add_to_device(new: dict[str, Any], device_id: int) -> Response:
     the sensor's holds again from there on.
     """
     with connection() as conn, conn.transaction():
-        require_owner(_device(conn, device_id))
+        require_owner(existing(conn, device_id))
         _component(conn, device_id, sensor_id=new["sensor_id"])
         added = _add(conn, new, device_id=device_id)
     return _added(added)
@@ -144,12 +145,12 @@ def preview(new: dict[str, Any], device_id: int) -> Response:
     """
     equation = read_equation(new["equation"])
     with connection() as conn:
-        require_readable(_device(conn, device_id))
+        require_readable(existing(conn, device_id))
         component = _component(conn, device_id, sensor_id=new["sensor_id"])
         check_inputs(conn, equation, device_id=device_id)
         reference = None
         if new["reference_device_id"] is not None:
-            require_readable(_device(conn, new["reference_device_id"]))
+            require_readable(existing(conn, new["reference_device_id"]))
             sensor_id = new["reference_sensor_id"] or new["sensor_id"]
             reference = _component(conn, new["reference_device_id"], reference_sensor_id=sensor_id)
         start, end = _range(new, component["latest_time"])
@@ -157,7 +158,7 @@ def preview(new: dict[str, Any], device_id: int) -> Response:
             body = preview_of(conn, component, equation, start, end, reference)
         except TooManyReadingsError as error:
             invalid(422, **{"from": str(error)})
-    return Response(to_json(body), mimetype="application/json")
+    return answer(body)
 
 
 def _range(new: Row, latest: datetime | None) -> tuple[datetime, datetime]:
@@ -167,13 +168,6 @@ def _range(new: Row, latest: datetime | None) -> tuple[datetime, datetime]:
         days = _LONGEST_PREVIEW.days
         invalid(422, **{"from": f"{start:%Y-%m-%dT%H:%M:%SZ} is not before `to`, and within {days} days of it"})
     return start, end
-
-
-def _device(conn: DictConnection, device_id: int) -> Row:
-    device: Row | None = queries.device_readable(conn, id=device_id)
-    if device is None:
-        not_found("device", device_id)
-    return device
 
 
 def _component(conn: DictConnection, device_id: int, **sensor: int) -> Row:

@@ -16,7 +16,7 @@ from sql.selecting import AllOf, select_ids
 
 blueprint = Blueprint("components", __name__, description="Components: the sensors that devices have")
 
-_KEYS = (*("id", "uuid", "device_id", "sensor_id", "key", "interval", "last_reading_at", "created_at", "updated_at"),)
+_KEYS = ("id", "uuid", "device_id", "sensor_id", "key", "interval", "last_reading_at", "created_at", "updated_at")
 
 
 @blueprint.get("/components")

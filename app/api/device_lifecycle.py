@@ -15,7 +15,7 @@ from app.device_changes import restore_device
 from app.device_records import read_devices
 from app.errors import not_found
 from app.jobs.purges import TRASH_DAYS
-from app.jobs.queue import enqueue
+from app.jobs.wake import wake_purge
 from app.policy import require_owner
 from app.schemas.base import Done
 from app.schemas.devices import ArchivedDevice, Device, NewTransfer, Purge, Transfer, TransferAcceptance
@@ -61,7 +61,7 @@ def purge(device_id: int) -> Response:
         require_owner(device)
         queries.insert_purge(conn, device_id=device_id, owner_id=device["owner_id"])
         row = queries.purge_of_device(conn, device_id=device_id)
-    enqueue("purges.purge_device", device_id)
+    wake_purge(device_id)
     response = answer(_purge_json(row), 202)
     response.headers["Location"] = f"/v0/devices/{device_id}/purge"
     return response

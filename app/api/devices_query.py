@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields
 
 from app.api.filtering import BOOLEAN, INTEGER, JSON, TEXT, TIME, UUID_, Filterable, FiltersField
 from app.api.paging import Paging
+from app.location import Place
 
 _DEFAULT_WITHIN_KM = 1000.0
 _FARTHEST_KM = 20_037.0  # half of the Earth's circumference
@@ -78,13 +79,6 @@ DEVICES = Filterable(
 )
 
 
-class Spot(NamedTuple):
-    """Degrees north and east (WGS 84)."""
-
-    latitude: float
-    longitude: float
-
-
 class Box(NamedTuple):
     """Degrees; one whose west is greater than its east crosses the antimeridian."""
 
@@ -102,17 +96,17 @@ class Box(NamedTuple):
         return longitude >= self.west or longitude <= self.east
 
 
-class SpotField(fields.Field[Spot]):
+class PlaceField(fields.Field[Place]):
     """`lat,lng`."""
 
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> Spot:
+    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> Place:
         found = _NEAR.fullmatch(value.strip())
         if found is None:
             raise ValidationError(f"{value[:60]!r} is no place: send latitude,longitude such as 41.39,2.19")
-        spot = Spot(*map(float, found.groups()))
-        if not (-90 <= spot.latitude <= 90 and -180 <= spot.longitude <= 180):
+        place = Place(*map(float, found.groups()))
+        if not (-90 <= place.latitude <= 90 and -180 <= place.longitude <= 180):
             raise ValidationError("latitudes lie between -90 and 90, longitudes between -180 and 180")
-        return spot
+        return place
 
 
 class BoxField(fields.Field[Box]):
@@ -135,7 +129,7 @@ class DevicesQuery(Paging):
     with_tags = fields.String(
         load_default=None, metadata={"description": "devices with one of these tags, by name", "example": "air|school"}
     )
-    near = SpotField(
+    near = PlaceField(
         load_default=None,
         metadata={
             "description": "`latitude,longitude`: devices around that place, the nearest first",
@@ -154,13 +148,13 @@ class DevicesQuery(Paging):
 
 def register_fields(api: Api) -> None:
     """Tell the OpenAPI document what our fields look like on the wire."""
-    for field in (SpotField, BoxField):
+    for field in (PlaceField, BoxField):
         api.register_field(field, "string", None)
 
 
 def restrictions(query: dict[str, Any]) -> dict[str, Any]:
     """Return what loaded parameters of DevicesQuery say as parameters of the query listed_devices."""
-    near: Spot | None = query["near"]
+    near: Place | None = query["near"]
     box: Box | None = query["bbox"]
     return {
         "tags": query["with_tags"].split("|") if query["with_tags"] else None,

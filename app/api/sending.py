@@ -9,11 +9,12 @@ from flask_smorest import Blueprint
 from psycopg.types.json import Jsonb
 
 from app.api.bodies import unpacked
+from app.api.devices import existing
 from app.api.respond import answer
 from app.auth import signed_in
 from app.bell import ring
 from app.database import connection
-from app.errors import invalid, not_found, refuse
+from app.errors import invalid, refuse
 from app.policy import require_owner
 from app.schemas.readings import NewReadings, ReadingsReceipt, RefusedReadings
 from ingestor.batch import Batch
@@ -71,10 +72,7 @@ def send(device_id: int) -> Response:
     its cause is gone; `index` is the place of the reading in `data`, or of the record in the pack.
     """
     with connection() as conn:
-        device = queries.device_readable(conn, id=device_id)
-    if device is None:
-        not_found("device", device_id)
-    require_owner(device)
+        require_owner(existing(conn, device_id))
     key = request.headers.get("Idempotency-Key", "").strip().replace("\0", "")
     if len(key) > _LONGEST_KEY:
         refuse(400, f"Idempotency-Key has {len(key)} characters; at most {_LONGEST_KEY} are allowed")

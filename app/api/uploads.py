@@ -6,15 +6,17 @@ from flask import Response, request
 from flask_smorest import Blueprint
 
 from app.api.bodies import MOST_BYTES, unpacked
+from app.api.devices import existing
 from app.api.respond import answer
 from app.auth import signed_in
 from app.database import connection
 from app.errors import invalid, not_found
-from app.jobs.uploads import MOST_ERRORS, open_file, wake
+from app.jobs.uploads import MOST_ERRORS, open_file
+from app.jobs.wake import wake_upload
 from app.policy import require_owner
 from app.schemas.uploads import Upload, UploadQuery
 from ingestor.sdcard import parse_sd_card
-from sql import DictConnection, Row, queries
+from sql import Row, queries
 
 blueprint = Blueprint("uploads", __name__, description="Uploading files from SD cards")
 
@@ -47,7 +49,7 @@ def upload(query: dict[str, Any], device_id: int) -> Response:
     It is read in the background: ask for it again to see how far it is and which lines have errors.
     """
     with connection() as conn:
-        _require_own(conn, device_id)
+        require_owner(existing(conn, device_id))
     # Of what calls itself another form, as whatever curl sends does, a look into `files` would leave no body.
     file = request.files.get("file") if request.mimetype == "multipart/form-data" else None
     content = unpacked(file.read() if file else request.get_data())
@@ -66,7 +68,7 @@ def upload(query: dict[str, Any], device_id: int) -> Response:
             dry_run=query["dry_run"],
         )
         row = queries.upload(conn, id=upload_id)
-    wake(upload_id)
+    wake_upload(upload_id)
     shown = answer(_shown(row), 202)
     shown.headers["Location"] = f"/v0/uploads/{upload_id}"
     return shown
@@ -79,7 +81,7 @@ def upload(query: dict[str, Any], device_id: int) -> Response:
 def index(device_id: int) -> Response:
     """List the latest uploads of a device, the newest first."""
     with connection() as conn:
-        _require_own(conn, device_id)
+        require_owner(existing(conn, device_id))
         return answer([_shown(row) for row in queries.uploads_of_device(conn, device_id=device_id)])
 
 
@@ -95,13 +97,6 @@ def show(upload_id: int) -> Response:
         not_found("upload", upload_id)
     require_owner(row, "upload")
     return answer(_shown(row))
-
-
-def _require_own(conn: DictConnection, device_id: int) -> None:
-    device = queries.device_readable(conn, id=device_id)
-    if device is None:
-        not_found("device", device_id)
-    require_owner(device)
 
 
 def _shown(row: Row) -> Row:

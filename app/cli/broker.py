@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import click
 from environs import FileAwareEnv
 
+from app.cli.database import database_url
 from ingestor.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def keep() -> None:
     connected = Gauge("almanac_keeper_connected", "1 while there is a connection to the broker and to the database.")
     connected.set_function(following.is_set)
     metrics.serve({"broker and database": lambda: OK if following.is_set() else "one of them is away"})
-    database_url, secret_key = _setting("DATABASE_URL"), _setting("SECRET_KEY")
     with _errors_as_messages():
-        keep(database_url, _setting("MQTT_ADMIN_URL"), _setting("MQTT_URL"), secret_key, stopping, following)
+        urls = database_url(), _setting("MQTT_ADMIN_URL"), _setting("MQTT_URL")
+        keep(*urls, _setting("SECRET_KEY"), stopping, following)
 
 
 @broker.command()
@@ -86,7 +87,7 @@ def _write(file: Path) -> None:
     from app.broker.keeper import open_all
     from sql import connect
 
-    with _errors_as_messages(), connect(_setting("DATABASE_URL")) as conn:
+    with _errors_as_messages(), connect(database_url()) as conn:
         tokens, unopened = open_all(conn, _setting("SECRET_KEY"))
     password = unquote(urlsplit(_setting("MQTT_ADMIN_URL")).password or "")
     file.unlink(missing_ok=True)
@@ -110,7 +111,7 @@ def _keeper() -> Iterator["Keeper"]:
 
     with (
         _errors_as_messages(),
-        connect(_setting("DATABASE_URL")) as conn,
+        connect(database_url()) as conn,
         Dynsec(_setting("MQTT_ADMIN_URL"), OPERATOR) as dynsec,
         Retained(_setting("MQTT_URL")) as retained,
     ):

@@ -10,7 +10,7 @@ import psycopg
 from app.cli.database import database_url
 
 if TYPE_CHECKING:
-    from sql import DictConnection, Row
+    from sql import DictConnection
 
 
 @click.group()
@@ -75,10 +75,11 @@ def leave(other: int | None) -> None:
 @site.command()
 def status() -> None:
     """Show how far each other site is behind."""
+    from app.sites.links import this_site
     from sql import queries
 
     with _connection() as conn:
-        here = _here(conn)
+        here = this_site(conn)
         click.echo(f"site {here['id']} of {here['sites']}")
         lags = {row["id"]: row for row in queries.site_lags(conn)}
         for peer in sorted(lags.keys() | {row["id"] for row in queries.site_peers(conn)}):
@@ -104,11 +105,11 @@ def check() -> None:
     A site that was away for too long is taken in again. Exit code 1 where something differed.
     """
     from app.sites.compare import heal
-    from app.sites.links import peers, relink, wait_until_confirmed
+    from app.sites.links import peers, relink, this_site, wait_until_confirmed
 
     with _connection() as conn, peers(conn) as others:
         differed = False
-        here = _here(conn)["id"]
+        here = this_site(conn)["id"]
         for peer, peer_conn in others.items():
             relink(conn, peer_conn)
             relink(peer_conn, conn)
@@ -119,15 +120,6 @@ def check() -> None:
             click.echo(f"site {peer}: {differences.rows} rows and {differences.hours} hours of devices differed")
     if differed:
         raise SystemExit(1)
-
-
-def _here(conn: "DictConnection") -> "Row":
-    from sql import queries
-
-    here: Row | None = queries.site(conn)
-    if here is None:
-        raise click.ClickException("this platform is no site: `almanac site init --id K --of N` makes it one")
-    return here
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from psycopg.types.json import Jsonb
-from redis import RedisError
 from rq.timeouts import JobTimeoutException
 
 from app.bell import ring
 from app.config import Config
-from app.jobs.queue import enqueue
+from app.jobs.wake import wake_upload
 from ingestor.intake import read_parts
 from ingestor.known import Known
 from ingestor.payload import Flaw, Readings, Reason
@@ -34,21 +33,13 @@ class TakenError(Exception):
     """Another worker has gone on with the upload, or it is gone with its device."""
 
 
-def wake(upload_id: int) -> None:
-    """Let a worker read an upload; without Redis `watch` does, within a minute of its return."""
-    try:
-        enqueue("uploads.run", upload_id, job_timeout=3600)
-    except RedisError:
-        log.warning("no worker woken", extra={"upload_id": upload_id})
-
-
 def watch() -> dict[str, int]:
     """Wake workers up for what a lost queue or a killed worker has left, and drop what is old."""
     with connect(Config.from_env().database_url) as conn:
         queries.delete_old_uploads(conn)
         due = queries.due_uploads(conn)
     for upload in due:
-        wake(upload["id"])
+        wake_upload(upload["id"])
     return {"uploads": len(due)}
 
 

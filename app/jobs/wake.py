@@ -1,4 +1,4 @@
-"""Wake a worker up for an export or an archive. Light, so that the API need not load what the job does."""
+"""Wake a worker up for what a table says is to be done. Light, so that the API need not load what the job does."""
 
 import logging
 from contextlib import suppress
@@ -21,6 +21,16 @@ def wake_export(kind: str, export_id: int, attempt: int) -> None:
 def wake_archive(archive_id: int) -> None:
     """Let a worker publish what an archive lacks, unless one is going to already."""
     _wake("archives.publish", archive_id, f"archive-{archive_id}")
+
+
+def wake_upload(upload_id: int) -> None:
+    """Let a worker read an upload, unless one is going to already."""
+    _wake("uploads.run", upload_id, f"upload-{upload_id}")
+
+
+def wake_purge(device_id: int) -> None:
+    """Let a worker delete a device, unless one is going to already."""
+    _wake("purges.purge_device", device_id, f"purge-{device_id}")
 
 
 def _wake(job: str, thing_id: int, job_id: str) -> None:

@@ -48,6 +48,14 @@ def init(conn: DictConnection, site_id: int, sites: int) -> None:
         conn.execute("SELECT pg_reload_conf()")
 
 
+def this_site(conn: DictConnection) -> Row:
+    """Return which site this is, of how many at the most. Raises SiteError where it is none."""
+    here: Row | None = queries.site(conn)
+    if here is None:
+        raise SiteError("this platform is no site: `almanac site init --id K --of N` makes it one")
+    return here
+
+
 def follow_schema(conn: DictConnection) -> None:
     """Share the tables of app/sites/tables.py with the columns they have now; where there are no sites, do nothing."""
     if queries.site(conn) is None:
@@ -72,7 +80,7 @@ def linked(conn: DictConnection, url: str, own_url: str) -> Iterator[dict[int, D
 
     The first is that to the site at `url`. From here on nothing that is written anywhere is missed. Raises SiteError.
     """
-    here = _here(conn)
+    here = this_site(conn)
     for address in (url, own_url):
         _require_encryption(address)
     with ExitStack() as stack:
@@ -113,7 +121,7 @@ def linked(conn: DictConnection, url: str, own_url: str) -> Iterator[dict[int, D
 
 def relink(conn: DictConnection, peer_conn: DictConnection) -> None:
     """Let the first site take from the second anew if that no longer keeps its log for it, as it does not for ever."""
-    here, peer = _here(conn)["id"], _here(peer_conn)["id"]
+    here, peer = this_site(conn)["id"], this_site(peer_conn)["id"]
     kept = {row["id"]: row for row in queries.site_lags(peer_conn)}
     if here in kept and not kept[here]["lost"]:
         return
@@ -125,7 +133,7 @@ def relink(conn: DictConnection, peer_conn: DictConnection) -> None:
 
 def leave(conn: DictConnection) -> list[int]:
     """Be no site any more; return those that could not be reached, and keep a slot for this one. Raises SiteError."""
-    here = _here(conn)
+    here = this_site(conn)
     unreached = []
     for row in queries.site_peers(conn):
         try:
@@ -179,13 +187,6 @@ def _reached(name: str, url: str) -> Iterator[DictConnection]:
         if conn is not None and not conn.broken:  # another connection's
             raise
         raise SiteError(f"{name} does not answer: {str(error).strip()}") from None
-
-
-def _here(conn: DictConnection) -> Row:
-    here: Row | None = queries.site(conn)
-    if here is None:
-        raise SiteError("this platform is no site: `almanac site init --id K --of N` makes it one")
-    return here
 
 
 def _require_encryption(url: str) -> None:
