@@ -42,6 +42,7 @@ def register_device(
 
     `fields` are those of DeviceChanges. Refuses what cannot be with 404 or 422.
     """
+    require_account(conn, owner_id)
     if kit_id is not None and not queries.kit_exists(conn, id=kit_id):
         invalid(422, kit_id=f"there is no kit {kit_id}")
     device_id: int = queries.insert_device(conn, owner_id=owner_id, kit_id=kit_id, name=name)
@@ -52,6 +53,12 @@ def register_device(
     if fields:
         change_device(conn, device_id, fields)
     return device_id
+
+
+def require_account(conn: DictConnection, user_id: int) -> None:
+    """Let nobody close an account until the transaction ends, or refuse with 404: a device would be left over."""
+    if queries.keep_user(conn, id=user_id) is None:
+        not_found("user", user_id)
 
 
 def change_device(conn: DictConnection, device_id: int, fields: Mapping[str, Any]) -> None:

@@ -14,6 +14,10 @@ SELECT * FROM users WHERE id = :id AND archived_at IS NULL;
 -- One account that is not archived, kept from others until the transaction ends.
 SELECT * FROM users WHERE id = :id AND archived_at IS NULL FOR NO KEY UPDATE;
 
+-- name: keep_user(id)^
+-- Let an account not be closed before the transaction ends; nothing where it is closed.
+SELECT id FROM users WHERE id = :id AND archived_at IS NULL FOR SHARE;
+
 -- name: user_by_login(login)^
 -- The account of a username or an e-mail address, in any case; a username cannot hold an @ after its first letter.
 SELECT *

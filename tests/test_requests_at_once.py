@@ -365,3 +365,25 @@ def test_a_batch_takes_its_devices_in_order_those_that_tell_of_themselves_too(
     store.close()
 
     assert user.history(measuring["id"], 55, rollup="1h")[0][1] == 21
+
+
+@pytest.mark.parametrize("way", ["registered", "handed over"])
+def test_no_device_is_left_over_by_an_account_that_is_closed(
+    begin: Begin, conn: DictConnection, user: Caller, new_user: Callable[..., Caller], way: str
+) -> None:
+    giver = new_user()
+    device = giver.register_device()
+    offer = giver.post(f"/v0/devices/{device['id']}/transfer", {}).json
+    sent = {
+        "registered": ("/v0/devices", {"name": "Balcony"}),
+        "handed over": ("/v0/devices/transfer", {"transfer_token": offer["transfer_token"]}),
+    }
+
+    with held(conn, "users", user.user["id"]):
+        closed = begin(user.delete, "/v0/me")
+        got = begin(user.post, *sent[way])
+
+    assert closed.result().status_code == 200
+    assert got.result().status_code in (401, 404)
+    assert user.app.test_client().get("/v0/devices", query_string={"q[owner_id_eq]": user.user["id"]}).json == []
+    assert giver.get(f"/v0/devices/{device['id']}").json["owner"]["id"] == giver.user["id"]

@@ -11,7 +11,7 @@ from app.api.devices import hold_own
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection
-from app.device_changes import restore_device
+from app.device_changes import require_account, restore_device
 from app.device_records import read_devices
 from app.errors import not_found
 from app.jobs.purges import TRASH_DAYS
@@ -116,6 +116,7 @@ def accept(fields: dict[str, str]) -> Response:
     """Become the owner of a device that was offered to you; its own tokens stay good until you revoke them."""
     user = signed_in_user()
     with connection() as conn, conn.transaction():
+        require_account(conn, user["id"])
         queries.hold_offered_device(conn, hash=hash_token(fields["transfer_token"]))
         device_id = queries.take_transfer(conn, hash=hash_token(fields["transfer_token"]))
         if device_id is None:
