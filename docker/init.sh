@@ -2,6 +2,7 @@
 # Builds the image and makes what docker/compose.yaml needs besides: secrets, certificates, the broker's files. Keeps
 # what is there already.
 #   docker/init.sh sensors.example.org     or, to try it on this machine: docker/init.sh localhost
+# Later, as for a new release, the name is known.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
