@@ -69,11 +69,20 @@ def say(conn: DictConnection, devices: list[dict[str, Any]], error: str | None =
     )
 
 
-def fail(conn: DictConnection, device: dict[str, Any], code: str, ago: str) -> None:
+def fail(conn: DictConnection, device: dict[str, Any], code: str, ago: str, component: str | None = None) -> None:
     conn.execute(
-        "INSERT INTO device_errors (device_id, code, hour, count, first_time, last_time)"
-        " SELECT %(id)s, %(code)s, at, 1, at, at FROM (SELECT now() - %(ago)s::interval AS at) AS t",
-        {"id": device["id"], "code": code, "ago": ago},
+        "INSERT INTO device_errors (device_id, component, code, hour, count, first_time, last_time)"
+        " SELECT %(id)s, %(component)s, %(code)s, at, 1, at, at FROM (SELECT now() - %(ago)s::interval AS at) AS t",
+        {"id": device["id"], "component": component, "code": code, "ago": ago},
+    )
+
+
+def let_an_hour_pass(conn: DictConnection, rollout: dict[str, Any]) -> None:
+    conn.execute(
+        "UPDATE config_rollout_devices SET told_at = told_at - interval '1 hour' WHERE rollout_id = %s", [rollout["id"]]
+    )
+    conn.execute(
+        "UPDATE config_rollouts SET running_since = running_since - interval '1 hour' WHERE id = %s", [rollout["id"]]
     )
 
 
@@ -171,8 +180,7 @@ def test_devices_that_report_an_error_they_did_not_have_pause_it(
     fail(conn, old, "E1", ago="2 hours")
     rollout = roll_out(user, 100)
     say(conn, devices)
-    conn.execute("UPDATE config_rollout_devices SET told_at = now() - interval '1 hour'")
-    conn.execute("UPDATE config_rollouts SET running_since = now() - interval '1 hour'")
+    let_an_hour_pass(conn, rollout)
     fail(conn, old, "E1", ago="1 minute")
 
     watched()
@@ -183,6 +191,74 @@ def test_devices_that_report_an_error_they_did_not_have_pause_it(
     assert (as_ever["state"], as_ever["in_trouble"]) == ("running", [])
     assert (show(user, rollout)["state"], show(user, rollout)["in_trouble"]) == ("paused", [new["id"]])
     assert len(told(user, devices)) == 10, "what does it goes on"
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "component", "is_new"),
+    [
+        ("2 hours", "E1", "t", False),
+        ("25 hours", "E1", "t", True),
+        ("2 hours", "E2", "t", True),
+        ("2 hours", "E1", "h", True),
+        ("2 hours", "E1", None, True),
+    ],
+)
+def test_an_error_is_new_that_the_component_had_not_reported_the_day_before(
+    user: Caller, conn: DictConnection, before: str, code: str, component: str | None, is_new: bool
+) -> None:
+    device = user.register_device()
+    fail(conn, device, "E1", before, "t")
+    rollout = roll_out(user, 100)
+    let_an_hour_pass(conn, rollout)
+
+    fail(conn, device, code, "1 minute", component)
+
+    assert show(user, rollout)["in_trouble"] == ([device["id"]] if is_new else [])
+
+
+def test_who_goes_on_in_spite_of_an_error_is_not_stopped_by_it_again(
+    user: Caller, conn: DictConnection, watched: Callable[[], None]
+) -> None:
+    device = user.register_device()
+    rollout = roll_out(user, 100)
+    say(conn, [device])
+    let_an_hour_pass(conn, rollout)
+    fail(conn, device, "E1", ago="1 minute")
+    watched()
+    paused = show(user, rollout)["state"]
+
+    change(user, rollout, state="running")
+    watched()
+
+    assert (paused, show(user, rollout)["state"]) == ("paused", "running")
+
+
+def test_which_devices_are_told_first_is_drawn_by_lot(user: Caller, devices: list[dict[str, Any]]) -> None:
+    drawn = set()
+    for seconds in range(20, 25):
+        roll_out(user, 50, config={"publish_interval": seconds})
+        drawn.add(str(told(user, devices, seconds)))
+
+    assert len(drawn) > 1, "the same half five times would be one chance in four thousand million"
+
+
+def test_roll_outs_are_listed_for_who_made_them_the_newest_first_and_an_admin_sees_all(
+    user: Caller, new_user: Callable[..., Caller], admin: Caller
+) -> None:
+    other = new_user()
+    user.register_device()
+    other.register_device()
+    ours = [roll_out(user, percent)["id"] for percent in (10, 20, 30)]
+    theirs = roll_out(other, 10)["id"]
+
+    def listed(caller: Caller, query: str = "") -> list[int]:
+        return [rollout["id"] for rollout in caller.get(f"/v0/config_rollouts{query}").json]
+
+    assert listed(user) == ours[::-1]
+    assert listed(user, "?page=2&per_page=2") == ours[:1]
+    assert user.get("/v0/config_rollouts").headers["Total"] == "3"
+    assert listed(other) == [theirs]
+    assert listed(admin, "?per_page=4") == [theirs, *ours[::-1]]
 
 
 def test_a_few_that_refuse_among_many_do_not_stop_it(
