@@ -5,10 +5,11 @@
 
 One kit of 20 components that sends once a minute: 10.5 million values. The peers run on loopback with new data
 directories, as their packages set them up otherwise, and are filled with the values that Almanac's database holds (see
-bench_data.py). Each has the machine to itself while it is asked, Almanac before, between and after the others: beside
-two that were idle it took a quarter longer. Two questions: each computes its answer (VictoriaMetrics with `nocache=1`),
-and each is asked again by somebody who was answered before: VictoriaMetrics repeats what it has kept, Almanac says 304
-to its ETag. wrk asks, on one kept connection, since http.client takes 0.3 ms a call itself.
+bench_data.py). They are asked in turns, so that what else the machine does meets them all alike, and are stopped while
+another is asked: two that were idle made ours a quarter slower. Two questions: each computes its answer
+(VictoriaMetrics with `nocache=1`), and each is asked again by somebody who was answered before: VictoriaMetrics repeats
+what it has kept, Almanac says 304 to its ETag. wrk asks, on one kept connection, since http.client takes 0.3 ms a call
+itself.
 """
 
 import argparse
@@ -16,12 +17,13 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +42,7 @@ _QUESTIONS = {
     "a year of one component by the day": (86_400, "1d", [_SENSOR]),
     "a year of twenty components by the day": (86_400, "1d", list(SENSORS)),
 }
-_SECONDS, _ROUNDS = 2, 3  # of each question, each time that a server is up
+_SECONDS, _TURNS = 3, 4  # of each question
 _REPORT = """
 done = function(summary, latency)
     io.write(string.format("%d %g %g", summary.errors.status, latency:percentile(50) / 1000, latency.min / 1000))
@@ -49,6 +51,7 @@ end
 
 Connection = http.client.HTTPConnection
 Means = list[list[float]]  # of each component, from the oldest on
+Server = tuple[int, subprocess.Popen[bytes] | None]  # its port, and the process to stop while others are asked
 
 
 class Call(NamedTuple):
@@ -64,15 +67,18 @@ def main() -> None:
     load(options.database_url)
     taken: dict[tuple[str, str], dict[str, list[Taken]]] = defaultdict(lambda: defaultdict(list))
     known: dict[str, Means] = {}
-    for peer in ("Almanac", "VictoriaMetrics", "Almanac", "InfluxDB", "Almanac"):
-        run, calls_of, means_of = _PEERS[peer]
-        with run(options) as port:
-            for name, (step_s, rollup, sensor_ids) in _QUESTIONS.items():
-                calls = calls_of(connect(port), step_s, rollup, sensor_ids)
-                means = means_of(ask(connect(port), calls["computed"].target), sensor_ids)
-                np.testing.assert_allclose(means, known.setdefault(name, means), rtol=1e-9)
-                for kind, call in calls.items():
-                    taken[name, kind][peer] += [timed(port, call) for _ in range(_ROUNDS)]
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(run(options)) for name, (run, _, _) in _PEERS.items()}
+        for _ in range(_TURNS):
+            for peer, (port, process) in servers.items():
+                _, calls_of, means_of = _PEERS[peer]
+                with awake(process):
+                    for name, (step_s, rollup, sensor_ids) in _QUESTIONS.items():
+                        calls = calls_of(connect(port), step_s, rollup, sensor_ids)
+                        means = means_of(ask(connect(port), calls["computed"].target), sensor_ids)
+                        np.testing.assert_allclose(means, known.setdefault(name, means), rtol=1e-9)
+                        for kind, call in calls.items():
+                            taken[name, kind][peer].append(timed(port, call))
     for (name, kind), of_peers in taken.items():
         ours = Taken.of_runs(of_peers.pop("Almanac"))
         print(f"{name}, {kind}: Almanac {ours}")
@@ -83,6 +89,16 @@ def main() -> None:
 
 def connect(port: int) -> Connection:
     return Connection("127.0.0.1", port, timeout=300)
+
+
+@contextmanager
+def awake(process: subprocess.Popen[bytes] | None) -> Iterator[None]:
+    """Let a server run that stands still otherwise."""
+    if process is not None:
+        process.send_signal(signal.SIGCONT)
+    yield
+    if process is not None:
+        process.send_signal(signal.SIGSTOP)
 
 
 def timed(port: int, call: Call) -> Taken:
@@ -97,6 +113,12 @@ def timed(port: int, call: Call) -> Taken:
     if int(failed):
         raise RuntimeError(f"{call.target}: {failed} answers were errors")
     return Taken(float(median), float(fastest))
+
+
+@contextmanager
+def almanac(options: argparse.Namespace) -> Iterator[Server]:
+    with running_api(options.database_url, options.redis_url) as port:
+        yield port, None
 
 
 def ask_almanac(connection: Connection, step_s: int, rollup: str, sensor_ids: list[int]) -> dict[str, Call]:
@@ -115,14 +137,15 @@ def means_of_almanac(body: bytes, sensor_ids: list[int]) -> Means:
 
 
 @contextmanager
-def victoria_metrics(_options: argparse.Namespace) -> Iterator[int]:
+def victoria_metrics(_options: argparse.Namespace) -> Iterator[Server]:
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         options = [f"-storageDataPath={directory}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=10y"]
-        with running("victoria-metrics", options, port, "/health"):
+        with running("victoria-metrics", options, port, "/health") as process:
             fill_victoria_metrics(connect(port))
             time.sleep(20)  # let it merge what it got
-            yield port
+            process.send_signal(signal.SIGSTOP)
+            yield port, process
 
 
 def fill_victoria_metrics(connection: Connection) -> None:
@@ -157,7 +180,7 @@ def means_of_victoria_metrics(body: bytes, sensor_ids: list[int]) -> Means:
 
 
 @contextmanager
-def influxdb(_options: argparse.Namespace) -> Iterator[int]:
+def influxdb(_options: argparse.Namespace) -> Iterator[Server]:
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         env = {
@@ -172,10 +195,11 @@ def influxdb(_options: argparse.Namespace) -> Iterator[int]:
         }
         configuration = Path(directory, "influxdb.conf")
         configuration.touch()
-        with running("influxd", ["-config", str(configuration)], port, "/query?q=SHOW+DATABASES", env):
+        with running("influxd", ["-config", str(configuration)], port, "/query?q=SHOW+DATABASES", env) as process:
             fill_influxdb(connect(port))
             time.sleep(20)  # let it merge what it got
-            yield port
+            process.send_signal(signal.SIGSTOP)
+            yield port, process
 
 
 def fill_influxdb(connection: Connection) -> None:
@@ -203,7 +227,7 @@ def means_of_influxdb(body: bytes, sensor_ids: list[int]) -> Means:
 
 # How each is run, asked, and understood.
 _PEERS: dict[str, tuple[Any, Callable[..., dict[str, Call]], Callable[[bytes, list[int]], Means]]] = {
-    "Almanac": (lambda its: running_api(its.database_url, its.redis_url), ask_almanac, means_of_almanac),
+    "Almanac": (almanac, ask_almanac, means_of_almanac),
     "VictoriaMetrics": (victoria_metrics, ask_victoria_metrics, means_of_victoria_metrics),
     "InfluxDB": (influxdb, ask_influxdb, means_of_influxdb),
 }
@@ -223,11 +247,13 @@ def year() -> Iterator[tuple[list[int], list[list[float]]]]:
 @contextmanager
 def running(
     program: str, options: list[str], port: int, ready: str, env: dict[str, str] | None = None
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     if shutil.which(program) is None:
         raise SystemExit(f"{program} is not installed: apt-get install victoria-metrics influxdb wrk")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([program, *options], env={**os.environ, **(env or {})}, **quiet)
+    environment = {**os.environ, **(env or {})}
+    process = subprocess.Popen(
+        [program, *options], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -238,8 +264,9 @@ def running(
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        yield
+        yield process
     finally:
+        process.send_signal(signal.SIGCONT)
         process.terminate()
         process.wait()
 
