@@ -29,7 +29,13 @@ from scripts.supervisor import Child, Service
 from sql.migrate import available, migrate
 
 # fsync: a killed server loses nothing without it, only a machine that loses its power would.
-SETTINGS = {"fsync": "off", "shared_buffers": "32MB", "max_connections": "60", "unix_socket_directories": ""}
+SETTINGS = {
+    "fsync": "off",
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "60",
+    "shared_buffers": "32MB",
+    "unix_socket_directories": "",
+}
 _AS_NOBODY = (  # PostgreSQL does not run as root, and wants to come back to the directory it was started in
     ["env", "--chdir=/", "HOME=/", "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     if os.geteuid() == 0
