@@ -227,6 +227,12 @@ def test_each_row_of_a_file_is_registered_or_refused_by_itself(user: Caller, con
     assert queries.device_id_of_token(conn, hash=b"") is None
 
 
+def test_a_file_may_be_called_a_form_as_curl_does(user: Caller) -> None:
+    answer = user.post("/v0/devices/import", data=b"name\nRoof\n", content_type="application/x-www-form-urlencoded")
+
+    assert (answer.status_code, answer.json.get("registered")) == (200, 1), answer.text
+
+
 @pytest.mark.parametrize(
     ("file", "status"),
     [

@@ -53,7 +53,8 @@ def import_devices() -> Response:
 
 
 def _text() -> str:
-    upload = next(iter(request.files.values()), None)
+    # Of what calls itself another form, as whatever curl sends does, a look into `files` would leave no body.
+    upload = next(iter(request.files.values()), None) if request.mimetype == "multipart/form-data" else None
     data = upload.read() if upload else request.get_data()
     try:
         text = data.decode("utf-8-sig")
