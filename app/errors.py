@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import orjson
-from flask import Response
+from flask import Response, request
 from flask_smorest import Api
 from marshmallow import Schema, fields
-from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    default_exceptions,
+)
 
 SLUGS = {
     400: "bad_request",
@@ -71,11 +77,24 @@ class EnvelopedApi(Api):  # type: ignore[misc]
         errors = data.get("errors", "")
         if "messages" in data:  # webargs: {"json" | "query": {field: [reasons]}}
             errors = _by_field(next(iter(data["messages"].values())))
-        message = data.get("message") or _sentence(errors) or error.description or error.name
+        message = data.get("message") or _sentence(errors) or _of_the_server(error) or error.description or error.name
         answer = envelope(status, message, errors, data.get("slug"))
         answer.headers.extend((name, value) for name, value in error.get_headers() if name != "Content-Type")
         answer.headers.extend(data.get("headers") or {})
         return answer
+
+
+def _of_the_server(error: HTTPException) -> str:
+    """Say what is wrong with a request that reaches no view; "" where the error says it well itself."""
+    if isinstance(error, NotFound):
+        return f"there is nothing at {request.path[:200]}: /docs and /openapi.json say what there is"
+    if isinstance(error, MethodNotAllowed):
+        ways = ", ".join(sorted(error.valid_methods or ()))
+        return f"{request.path[:200]} takes {ways}, and not {request.method}"
+    if isinstance(error, RequestEntityTooLarge):
+        most, of_text = request.max_content_length or 0, request.max_form_memory_size or 0
+        return f"at most {most:,} bytes are taken, and of a form {of_text:,} besides its files: send less at once"
+    return ""
 
 
 def _by_field(errors: Any) -> dict[str, list[str]]:
@@ -85,7 +104,8 @@ def _by_field(errors: Any) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for field, reasons in errors.items():
         if isinstance(reasons, dict):
-            fields |= {f"{field}.{inner}": reason for inner, reason in _by_field(reasons).items()}
+            inside = _by_field(reasons)
+            fields |= {str(field) if name == "_schema" else f"{field}.{name}": inside[name] for name in inside}
         else:
             fields[str(field)] = reasons if isinstance(reasons, list) else [str(reasons)]
     return fields

@@ -75,3 +75,28 @@ def test_a_form_holds_lists_and_things_in_brackets(user: Caller, conn: DictConne
     assert changed.json["postprocessing"]["hardware_url"] == "SCAS210028"
     assert made.status_code == 201, made.text
     assert made.json["device_ids"] == [changed.json["id"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("name", 5, "is no text"),
+        ("name", None, "may not be null"),
+        ("latitude", "north", "'north' is no number"),
+        ("latitude", "x" * 100, f"'{'x' * 39} is no number"),
+        ("kit_id", "x", "'x' is no whole number"),
+        ("is_private", "perhaps", "'perhaps' is neither true nor false"),
+        ("postprocessing_attributes", 5, "is no object"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(user: Caller, field: str, value: object, reason: str) -> None:
+    answer = user.post("/v0/devices", {"name": "Roof", field: value})
+
+    assert (answer.status_code, answer.json["errors"]) == (422, {field: [reason]})
+
+
+def test_a_request_that_reaches_nothing_is_told_so(anybody: Caller, user: Caller) -> None:
+    assert "/v0/nothing-here" in anybody.get("/nothing-here").json["message"]
+    assert "takes GET, HEAD, OPTIONS, POST, and not DELETE" in anybody.delete("/v0/devices").json["message"]
+    large = user.post("/v0/devices", data=b"{" * (10 * 2**20 + 1), content_type="application/json")
+    assert (large.status_code, large.json["message"][:32]) == (413, "at most 10,485,760 bytes are tak")

@@ -6,6 +6,23 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
+# What a client has sent wrong is named in the answer, where it is short.
+_REASONS: dict[type[fields.Field[Any]], dict[str, str]] = {
+    fields.Field: {"required": "is missing", "null": "may not be null"},
+    fields.String: {"invalid": "is no text"},
+    fields.Number: {"invalid": "{input!r:.40} is no number", "too_large": "is beyond any number"},
+    fields.Integer: {"invalid": "{input!r:.40} is no whole number"},
+    fields.Float: {"special": "{input!r:.40} is no finite number"},
+    fields.Boolean: {"invalid": "{input!r:.40} is neither true nor false"},
+    fields.List: {"invalid": "is no list"},
+    fields.Mapping: {"invalid": "is no object"},
+    fields.UUID: {"invalid_uuid": "is no UUID"},
+    fields.Email: {"invalid": "is no e-mail address"},
+    fields.Url: {"invalid": "is no address such as https://example.org"},
+}
+for _kind, _reasons in _REASONS.items():
+    _kind.default_error_messages = {**_kind.default_error_messages, **_reasons}
+
 _LATEST_EXPIRY = datetime(2200, 1, 1, tzinfo=UTC)  # far from where UTC and other zones end in different years
 
 
@@ -14,6 +31,8 @@ class Request(Schema):
 
     class Meta:
         unknown = EXCLUDE
+
+    error_messages = {"type": "is no object"}  # noqa: RUF012 - marshmallow's own declaration
 
     @pre_load
     def _refuse_what_no_text_column_holds(self, data: Any, **kwargs: Any) -> Any:
