@@ -3,62 +3,21 @@
 import atexit
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import psycopg
 from flask import Flask, Response, request
+from flask_smorest import Blueprint
 from psycopg_pool import PoolTimeout
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
+from app import api as resources
 from app import browser, compression, headers, metrics, pages, rate_limits, ui_session
-from app.api import (
-    accounts,
-    applications,
-    archives,
-    calibrations,
-    components,
-    config_rollouts,
-    device_configs,
-    device_errors,
-    device_health,
-    device_imports,
-    device_lifecycle,
-    device_tokens,
-    devices,
-    devices_query,
-    devices_v1,
-    docs,
-    experiments,
-    exports,
-    filtering,
-    forwarding,
-    health,
-    history_query,
-    home,
-    jobs,
-    kits,
-    latest_values,
-    maps,
-    measurements,
-    onboarding,
-    paging,
-    password_resets,
-    quarantine,
-    readings,
-    recalibrations,
-    search,
-    sending,
-    sensors,
-    sessions,
-    stream,
-    tags,
-    tokens,
-    uploads,
-    users,
-    webhooks,
-)
+from app.api import devices_query, devices_v1, docs, filtering, health, history_query, paging, search
 from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
@@ -67,51 +26,13 @@ from app.live.hub import Hub
 from app.oauth import routes as oauth_routes
 from app.oauth import server as oauth_server
 from app.openapi import INFO, Conventions
+from app.schemas.base import LARGEST_ID
 from ingestor.bell import Bell
 from sql import AWAY, BEHIND, open_pool
 from sql.replicas import Replicas
 
 log = logging.getLogger(__name__)
 
-_V0 = (
-    accounts,
-    applications,
-    archives,
-    calibrations,
-    components,
-    config_rollouts,
-    device_configs,
-    device_errors,
-    device_health,
-    device_imports,
-    device_lifecycle,
-    device_tokens,
-    devices,
-    experiments,
-    exports,
-    forwarding,
-    home,
-    jobs,
-    kits,
-    latest_values,
-    maps,
-    measurements,
-    onboarding,
-    password_resets,
-    quarantine,
-    readings,
-    recalibrations,
-    search,
-    sending,
-    sensors,
-    sessions,
-    stream,
-    tags,
-    tokens,
-    uploads,
-    users,
-    webhooks,
-)
 _UNVERSIONED = (
     "v0",
     "v1",
@@ -173,8 +94,8 @@ def create_app(config: Config | None = None) -> Flask:
     for module in (devices_query, filtering, history_query, paging):
         module.register_fields(api)
     search.register_schemas(api)
-    for module in _V0:
-        api.register_blueprint(module.blueprint, url_prefix="/v0")
+    for blueprint in _v0():
+        api.register_blueprint(blueprint, url_prefix="/v0")
     api.register_blueprint(devices_v1.blueprint, url_prefix="/v1")
     api.register_blueprint(health.blueprint, url_prefix="/")
     for blueprint in (docs.blueprint, oauth_routes.blueprint, pages.blueprint, ui_session.blueprint):
@@ -182,11 +103,19 @@ def create_app(config: Config | None = None) -> Flask:
     return app
 
 
+def _v0() -> Iterator[Blueprint]:
+    """Yield the blueprint of every module of app/api that has one, but for those that have other paths."""
+    for found in iter_modules(resources.__path__):
+        blueprint = getattr(import_module(f"{resources.__name__}.{found.name}"), "blueprint", None)
+        if blueprint not in (None, devices_v1.blueprint, docs.blueprint, health.blueprint):
+            yield blueprint
+
+
 class _IdConverter(IntegerConverter):
     """A number in a path is an id; what no id can be is no path of ours."""
 
     def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, min=1, max=2**31 - 1)
+        super().__init__(url_map, min=1, max=LARGEST_ID)
 
 
 _ASKS_FOR_V1 = re.compile(r"application/vnd\.smartcitizen\s*;\s*version=1\b")

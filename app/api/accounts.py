@@ -8,6 +8,7 @@ from flask_smorest import Blueprint
 from redis import RedisError
 
 from app.accounts import FieldError, archive_account, change_account, create_account, restore_account
+from app.api.references import id_in
 from app.api.respond import answer
 from app.auth import current_asker, signed_in, signed_in_user
 from app.database import connection
@@ -108,7 +109,7 @@ def restore_user(id_or_username: str) -> Response:
     """Bring back an account that was closed less than 30 days ago, with its devices."""
     require_admin()
     with connection() as conn:
-        user = queries.archived_user_by_name(conn, **_named(id_or_username))
+        user = queries.archived_user_by_name(conn, id=id_in(id_or_username), username=id_or_username)
         if user is None or not restore_account(conn, user["id"]):
             not_found("closed account", id_or_username)
         return answer(show_own(conn, user["id"]))
@@ -116,15 +117,10 @@ def restore_user(id_or_username: str) -> Response:
 
 def find_user(conn: DictConnection, id_or_username: str) -> Row:
     """Return the account of an id or a username; answer 404 where there is none, or it is closed."""
-    user: Row | None = queries.user_by_name(conn, **_named(id_or_username))
+    user: Row | None = queries.user_by_name(conn, id=id_in(id_or_username), username=id_or_username)
     if user is None:
         not_found("user", id_or_username)
     return user
-
-
-def _named(id_or_username: str) -> Row:
-    is_id = id_or_username.isascii() and id_or_username.isdecimal() and len(id_or_username) < 10
-    return {"id": int(id_or_username) if is_id else None, "username": id_or_username}
 
 
 def _changeable(id_or_username: str) -> Row:

@@ -17,6 +17,7 @@ from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import admins_only, require_owner, require_readable
 from app.preview import TooManyReadingsError, preview_of
+from app.schemas.base import ID
 from app.schemas.calibrations import (
     AddedCalibration,
     Calibration,
@@ -25,7 +26,6 @@ from app.schemas.calibrations import (
     NewSensorCalibration,
     Preview,
 )
-from app.schemas.catalogue import ID
 from app.wire.calibrations import calibration_json
 from sql import DictConnection, Row, queries
 from sql.selecting import AllOf, Column, Operator, Order, Test, select_ids

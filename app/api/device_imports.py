@@ -16,7 +16,8 @@ from app.database import connection
 from app.device_changes import register_device
 from app.device_tokens import new_token
 from app.errors import refuse
-from app.schemas.devices import ImportReport, NewDevice
+from app.schemas.device_imports import ImportReport
+from app.schemas.devices import NewDevice
 from sql import DictConnection, Row
 
 blueprint = Blueprint("device_imports", __name__, description="Many devices at once")

@@ -18,7 +18,8 @@ from app.jobs.purges import TRASH_DAYS
 from app.jobs.wake import wake_purge
 from app.policy import require_owner
 from app.schemas.base import Done
-from app.schemas.devices import ArchivedDevice, Device, NewTransfer, Purge, Transfer, TransferAcceptance
+from app.schemas.device_lifecycle import ArchivedDevice, NewTransfer, Purge, Transfer, TransferAcceptance
+from app.schemas.devices import Device
 from app.wire.devices import device_json
 from ingestor.intake import hash_token
 from sql import DictConnection, Row, queries

@@ -12,6 +12,7 @@ from flask_smorest import Blueprint
 from psycopg.types.json import Jsonb
 
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.references import id_in
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.calibrations import begin_redos
@@ -28,7 +29,6 @@ from sql.selecting import AllOf, select_ids
 
 blueprint = Blueprint("kits", __name__, description="Kits: blueprints of devices")
 
-_LARGEST_ID = 2**31 - 1
 _NO_CONFIG: Row = {"publish_interval": None, "settings": {}, "settings_schema": None}
 
 
@@ -106,14 +106,11 @@ def update(fields: dict[str, Any], kit: str) -> Response:
 
 def find_kit(conn: DictConnection, reference: str) -> Row:
     """Return the kit of an id, a uuid or a slug; answer 404 where there is none."""
-    kit_id = int(reference) if reference.isascii() and reference.isdecimal() and len(reference) <= 10 else None
     try:
         uuid = UUID(reference)
     except ValueError:
         uuid = None
-    kit: Row | None = queries.kit_by_reference(
-        conn, id=kit_id if kit_id is not None and kit_id <= _LARGEST_ID else None, uuid=uuid, slug=reference
-    )
+    kit: Row | None = queries.kit_by_reference(conn, id=id_in(reference), uuid=uuid, slug=reference)
     if kit is None:
         not_found("kit", reference)
     return kit

@@ -17,7 +17,7 @@ from app.auth import current_user
 from app.compression import accepts_gzip, gzip
 from app.database import source
 from app.policy import NOBODY, Viewer, viewer
-from app.schemas.base import Request
+from app.schemas.base import ID, Request
 from app.schemas.maps import FeatureCollection, MapDevice
 from app.wire.bare_devices import ONLINE_FOR
 from app.wire.maps import feature_collection, map_device_json
@@ -64,7 +64,7 @@ class MapQuery(Request):
     )
     measurement_id = fields.Integer(
         load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
+        validate=ID,
         metadata={"description": "show the latest value of this measurement, of clusters their mean", "example": 1},
     )
     online = fields.Boolean(
@@ -75,7 +75,7 @@ class MapQuery(Request):
     )
     kit_id = fields.Integer(
         load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
+        validate=ID,
         metadata={"description": "devices made of this kit", "example": 26},
     )
 

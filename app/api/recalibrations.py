@@ -13,8 +13,8 @@ from app.calibrations import begin_redos
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
+from app.schemas.base import ID
 from app.schemas.calibrations import EARLIEST, NewRecalibration, Recalibration
-from app.schemas.catalogue import ID
 from app.wire.calibrations import recalibration_json
 from sql import DictConnection, Row, queries
 from sql.selecting import AllOf, Column, Order, select_ids

@@ -7,6 +7,7 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.references import id_in
 from app.api.respond import answer
 from app.database import connection
 from app.errors import invalid, not_found
@@ -18,7 +19,6 @@ from sql.selecting import AllOf, select_ids
 
 blueprint = Blueprint("tags", __name__, description="Tags of devices and of sensors")
 
-_LARGEST_ID = 2**31 - 1
 _TAKEN = "is another tag's"
 
 
@@ -128,8 +128,7 @@ def create_of_sensors(fields: dict[str, Any]) -> Response:
 
 def _find(conn: DictConnection, reference: str) -> Row:
     """Return the tag of an id or a name; answer 404 where there is none."""
-    is_id = reference.isascii() and reference.isdecimal() and len(reference) <= 10 and int(reference) <= _LARGEST_ID
-    tag: Row | None = queries.tag_by_reference(conn, id=int(reference) if is_id else None, name=reference)
+    tag: Row | None = queries.tag_by_reference(conn, id=id_in(reference), name=reference)
     if tag is None:
         not_found("tag", reference)
     return tag

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+
+LARGEST_ID = 2**31 - 1  # PostgreSQL's integer
+ID = validate.Range(1, LARGEST_ID)
 
 # What a client has sent wrong is named in the answer, where it is short.
 _REASONS: dict[type[fields.Field[Any]], dict[str, str]] = {

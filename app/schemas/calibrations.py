@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.schemas.base import Request, time_field
-from app.schemas.catalogue import ID, TEXT
+from app.schemas.base import ID, Request, time_field
+from app.schemas.catalogue import TEXT
 from ingestor.equation import LONGEST
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no reading is older

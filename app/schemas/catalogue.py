@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from app.schemas.base import Request, time_field
+from app.schemas.base import ID, Request, time_field
 from app.units import find_unit
 
 NAME = validate.Length(min=1, max=200)
@@ -13,7 +13,6 @@ KEY = validate.Regexp(
     r"^(?![0-9]+$)(?!sensor_[0-9]+$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
     error="1 to 64 letters, digits, . _ or -, not digits only, and not sensor_ with a number",
 )
-ID = validate.Range(1, 2**31 - 1)
 _TAG_NAME = validate.Regexp(
     r"^(?![0-9]+\Z)[^\s,|/?#][^,|/?#]{0,99}(?<!\s)\Z",
     error="1 to 100 characters without , | / ? or #, not digits only, and no blank at its ends",

@@ -4,19 +4,18 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.schemas.base import Request, time_field
+from app.schemas.base import ID, Request, time_field
 from app.schemas.device_configs import ConfigRequest
 
-_ID = validate.Range(1, 2**31 - 1)
 _PERCENT = validate.Range(1, 100)
 
 
 class NewConfigRollout(Request):
     experiment_id = fields.Integer(
-        strict=True, validate=_ID, metadata={"description": "to those devices of an experiment that you may configure"}
+        strict=True, validate=ID, metadata={"description": "to those devices of an experiment that you may configure"}
     )
     user_id = fields.Integer(
-        strict=True, validate=_ID, metadata={"description": "or to a user's devices, by default yours", "example": 1}
+        strict=True, validate=ID, metadata={"description": "or to a user's devices, by default yours", "example": 1}
     )
     config = fields.Nested(ConfigRequest, required=True)
     percent = fields.Integer(

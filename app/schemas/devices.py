@@ -5,14 +5,14 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from app.schemas.base import Request, time_field
+from app.schemas.base import ID, Request, time_field
+from app.schemas.catalogue import SensorMeasurement
 from app.wire import FILTERED
 from ingestor.payload import is_kept
 from ingestor.times import parse_time
 
 STATES = ["not_configured", "never_published", "has_published"]
 _MAC_ADDRESS = re.compile(r"([0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2}")
-_LARGEST_ID = 2**31 - 1
 
 
 def _text(longest: int, description: str = "", example: str | None = None, **kwargs: Any) -> fields.String:
@@ -96,7 +96,7 @@ class DeviceChanges(Request):
     hardware_slug_override = _text(100)
     enable_forwarding = fields.Boolean(metadata={"description": "for researchers"})
     forwarding_destination_id = fields.Integer(
-        allow_none=True, validate=validate.Range(1, _LARGEST_ID), metadata={"description": "for researchers"}
+        allow_none=True, validate=ID, metadata={"description": "for researchers"}
     )
     postprocessing_attributes = fields.Nested(
         PostprocessingChanges, allow_none=True, metadata={"description": "for researchers"}
@@ -122,7 +122,7 @@ class NewDevice(DeviceChanges):
     name = fields.String(required=True, validate=validate.Length(min=1, max=200), metadata={"example": "Balcony"})
     kit_id = fields.Integer(
         allow_none=True,
-        validate=validate.Range(1, _LARGEST_ID),
+        validate=ID,
         metadata={"description": "blueprint that gives the components", "example": 26},
     )
 
@@ -200,15 +200,6 @@ class DeviceOwner(Schema):
     device_ids = fields.List(fields.Integer(), required=True)
 
 
-class ReadingMeasurement(Schema):
-    id = fields.Integer(required=True)
-    uuid = fields.UUID(required=True)
-    name = fields.String(required=True)
-    description = fields.String(required=True, allow_none=True)
-    unit = fields.String(required=True, allow_none=True)
-    definition = fields.String(required=True, allow_none=True)
-
-
 class SensorReading(Schema):
     """A sensor of a device, with its latest value."""
 
@@ -223,7 +214,7 @@ class SensorReading(Schema):
     default_key = fields.String(required=True, allow_none=True)
     datasheet = fields.String(required=True, allow_none=True)
     unit_definition = fields.String(required=True, allow_none=True)
-    measurement = fields.Nested(ReadingMeasurement, required=True, allow_none=True)
+    measurement = fields.Nested(SensorMeasurement, required=True, allow_none=True)
     value = fields.Float(required=True, allow_none=True)
     prev_value = fields.Float(required=True, allow_none=True)
     last_reading_at = time_field(required=True, allow_none=True)
@@ -262,62 +253,3 @@ class Device(BareDevice):
     owner = fields.Nested(DeviceOwner, metadata={"description": "left out where the owner's account is archived"})
     data = fields.Nested(LatestReadings, required=True)
     experiment_ids = fields.List(fields.Integer(), required=True)
-
-
-class ArchivedDevice(Schema):
-    """A device in the trash."""
-
-    id = fields.Integer(required=True)
-    uuid = fields.UUID(required=True)
-    name = fields.String(required=True)
-    archived_at = time_field(required=True)
-    purged_after = time_field("when it and its readings are deleted for good", required=True)
-
-
-class Purge(Schema):
-    """How far the deletion of a device and its readings has come."""
-
-    device_id = fields.Integer(required=True)
-    state = fields.String(required=True, validate=validate.OneOf(["queued", "running", "finished"]))
-    percent = fields.Integer(required=True)
-    datapoints = fields.Integer(required=True, metadata={"description": "how many have been deleted"})
-    requested_at = time_field(required=True)
-    finished_at = time_field(required=True, allow_none=True)
-
-
-class NewTransfer(Request):
-    days = fields.Integer(
-        load_default=7, validate=validate.Range(1, 30), metadata={"description": "how long it may be accepted"}
-    )
-
-
-class Transfer(Schema):
-    """The offer of a device to whoever is given its token."""
-
-    device_id = fields.Integer(required=True)
-    transfer_token = fields.String(required=True, metadata={"description": "shown this once"})
-    expires_at = time_field(required=True)
-
-
-class TransferAcceptance(Request):
-    transfer_token = fields.String(required=True, metadata={"example": "bTZk…", "description": "as it was given"})
-
-
-class ImportedDevice(Schema):
-    """What became of one row of a file."""
-
-    row = fields.Integer(required=True, metadata={"description": "its number, the header being 1"})
-    id = fields.Integer(required=True, allow_none=True)
-    device_token = fields.String(required=True, allow_none=True, metadata={"description": "shown this once"})
-    errors = fields.Dict(
-        keys=fields.String(),
-        values=fields.List(fields.String()),
-        required=True,
-        metadata={"description": "reasons by column; none: the device is registered"},
-    )
-
-
-class ImportReport(Schema):
-    registered = fields.Integer(required=True)
-    refused = fields.Integer(required=True)
-    rows = fields.List(fields.Nested(ImportedDevice), required=True)

@@ -4,6 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from app.schemas.accounts import ROLES
 from app.schemas.base import time_field
+from app.schemas.catalogue import SensorMeasurement
 from app.schemas.devices import (
     STATES,
     DataPolicy,
@@ -12,7 +13,6 @@ from app.schemas.devices import (
     OwnerPlace,
     Postprocessing,
     PublicHardware,
-    ReadingMeasurement,
 )
 
 _UNAUTHORIZED = {"description": "fields that are there and that the asking user may not see"}
@@ -48,7 +48,7 @@ class ComponentSensor(Schema):
     uuid = fields.UUID(required=True)
     datasheet = fields.String(required=True, allow_none=True)
     unit_definition = fields.String(required=True, allow_none=True)
-    measurement = fields.Nested(ReadingMeasurement, required=True, allow_none=True)
+    measurement = fields.Nested(SensorMeasurement, required=True, allow_none=True)
     tags = fields.List(fields.String(), required=True)
 
 

@@ -3,8 +3,8 @@
 from marshmallow import Schema, fields, validate
 
 from app.api.history_query import TimeField
-from app.schemas.base import Request, time_field
-from app.schemas.catalogue import ID, NAME, TEXT
+from app.schemas.base import ID, Request, time_field
+from app.schemas.catalogue import NAME, TEXT
 from app.schemas.readings import History
 
 _MOST_DEVICES = 1000

@@ -10,7 +10,7 @@ from app.api.chosen_devices import MOST_DEVICES
 from app.api.history_query import DurationField, FunctionsField, TimeField, ZoneField
 from app.exports.question import FORMATS, LAYOUTS, VALUES
 from app.history.functions import FUNCTIONS
-from app.schemas.base import Request, time_field
+from app.schemas.base import ID, Request, time_field
 
 
 class SensorField(fields.Field[int | str]):
@@ -70,7 +70,7 @@ class NewExport(FileChoices):
     """What to take away."""
 
     device_ids = fields.List(
-        fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1)),
+        fields.Integer(strict=True, validate=ID),
         load_default=None,
         validate=validate.Length(1, MOST_DEVICES),
         metadata={"description": f"at most {MOST_DEVICES:,} devices", "example": [1]},
@@ -78,7 +78,7 @@ class NewExport(FileChoices):
     experiment_id = fields.Integer(
         strict=True,
         load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
+        validate=ID,
         metadata={"description": "or the devices of an experiment, from its beginning to its end"},
     )
     q = fields.Dict(

@@ -5,8 +5,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from app.device_configs import schema_error
-from app.schemas.base import Request, time_field
-from app.schemas.catalogue import ID, KEY, NAME, TEXT, MeasurementChanges, Sensor, SensorFields, UnitField
+from app.schemas.base import ID, Request, time_field
+from app.schemas.catalogue import KEY, NAME, TEXT, MeasurementChanges, Sensor, SensorFields, UnitField
 from app.schemas.device_configs import SettingsField, interval_field
 from ingestor.equation import LONGEST
 

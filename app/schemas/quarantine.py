@@ -5,7 +5,7 @@ from datetime import timedelta
 from marshmallow import Schema, fields, validate
 
 from app.api.paging import Paging
-from app.schemas.base import Request, time_field
+from app.schemas.base import ID, Request, time_field
 from ingestor.payload import Reason
 
 MOST_IDS = 1000
@@ -15,7 +15,7 @@ _LONGEST_SHIFT_S = int(timedelta(days=100 * 366).total_seconds())
 class QuarantineQuery(Paging):
     device_id = fields.Integer(
         load_default=None,
-        validate=validate.Range(1, 2**31 - 1),
+        validate=ID,
         metadata={"description": "of one device", "example": 1},
     )
     reason = fields.String(

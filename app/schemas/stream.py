@@ -8,17 +8,16 @@ from marshmallow import ValidationError, fields, post_load
 from app.api.devices_query import BoxField
 from app.api.history_query import ListField
 from app.live.filters import Filter
-from app.schemas.base import Request
+from app.schemas.base import LARGEST_ID, Request
 
 _MOST_IDS = 500
-_LARGEST_ID = 2**31 - 1
 
 
 def _are_ids(values: list[str]) -> None:
     if len(values) > _MOST_IDS:
         raise ValidationError(f"{len(values)} numbers; at most {_MOST_IDS} are taken")
     for value in values:
-        if not (re.fullmatch(r"\d{1,10}", value, re.ASCII) and 0 < int(value) <= _LARGEST_ID):
+        if not (re.fullmatch(r"\d{1,10}", value, re.ASCII) and 0 < int(value) <= LARGEST_ID):
             raise ValidationError(f"{value[:40]!r} is no id: send a number, or several with commas")
 
 
