@@ -43,7 +43,8 @@ def publish(conn: DictConnection, device_id: int, at: datetime, value: float = 1
         """
         INSERT INTO components (device_id, sensor_id, key, latest_time, latest_value) VALUES (%s, %s, %s, %s, %s)
         ON CONFLICT (device_id, sensor_id) DO UPDATE
-        SET latest_time = excluded.latest_time, latest_value = excluded.latest_value
+        SET latest_time = excluded.latest_time, latest_value = excluded.latest_value,
+            previous_value = components.latest_value
         """,
         [device_id, sensor_id, f"s{sensor_id}", at, value],
     )
@@ -84,7 +85,7 @@ def test_a_device_that_is_silent_for_a_week_causes_one_mail_and_one_when_it_is_b
     device_id = watched(user, name="Roof")
     publish(conn, device_id, NOON)
 
-    for hour in range(7 * 24):
+    for hour in range(0, 7 * 24, 4):
         hear(conn, NOON + timedelta(hours=hour))
         tell(NOON + timedelta(hours=hour))
     back = NOON + timedelta(days=7)
@@ -258,12 +259,12 @@ def test_a_stale_battery_level_is_none(user: Caller, conn: DictConnection) -> No
 
 def test_a_battery_that_goes_up_and_down_is_told_twice_a_day_at_most(user: Caller, conn: DictConnection) -> None:
     device_id = watched(user)
-    for quarter in range(96):
-        now = NOON + timedelta(minutes=15 * quarter)
-        publish(conn, device_id, now, 90 if quarter % 2 else 5, BATTERY)
+    for minutes, level in ((0, 5), (15, 90), (719, 5), (721, 5), (730, 90), (1439, 5)):
+        now = NOON + timedelta(minutes=minutes)
+        publish(conn, device_id, now, level, BATTERY)
         check_batteries(conn, now)
 
-    assert len(opened(conn, device_id)) == 2
+    assert [alert["began_at"] - NOON for alert in opened(conn, device_id)] == [timedelta(0), timedelta(minutes=721)]
 
 
 def off_address(mailbox: Mailbox) -> str:
@@ -350,11 +351,13 @@ def thermometer(admin: Caller) -> int:
     return int(made.json["id"])
 
 
-def measure(user: Caller, device_id: int, sensor_id: int, values: list[float], until: datetime) -> None:
-    """Send values, ten minutes apart."""
+def measure(
+    user: Caller, device_id: int, sensor_id: int, values: list[float], until: datetime, minutes_apart: int = 10
+) -> None:
+    """Send values, so many minutes apart."""
     data = [
         {
-            "recorded_at": f"{until - timedelta(minutes=10 * back):%Y-%m-%dT%H:%M:%SZ}",
+            "recorded_at": f"{until - timedelta(minutes=minutes_apart * back):%Y-%m-%dT%H:%M:%SZ}",
             "sensors": [{"id": sensor_id, "value": value}],
         }
         for back, value in enumerate(reversed(values))
@@ -432,6 +435,176 @@ def test_an_error_that_a_device_reports_is_told_once_until_it_is_resolved(
     jobs.mail(conn, Config.from_env(), now)
     work()
     assert mails_to(mailbox, user) == ["Roof reports E7 t: no answer."]
+
+
+def out_of_range(value: float, low: float | None, high: float | None) -> bool:
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    low=st.sampled_from([None, 0.0]),
+    high=st.sampled_from([None, 10.0]),
+    values=st.lists(st.sampled_from([-1.0, 0.0, 5.0, 10.0, 11.0]), max_size=8),
+)
+@example(low=0.0, high=10.0, values=[-1.0, 11.0, 5.0, -1.0, 0.0, 10.0, 11.0, 11.0, 10.0, 10.0])
+@example(low=0.0, high=None, values=[-1.0, -1.0, 11.0, 11.0])
+def test_a_sensor_is_at_fault_from_two_values_out_of_its_range_to_two_within_it(
+    user: Caller, conn: DictConnection, thermometer: int, low: float | None, high: float | None, values: list[float]
+) -> None:
+    conn.execute("UPDATE sensors SET minimum = %s, maximum = %s WHERE id = %s", [low, high, thermometer])
+    device_id, at_fault, expected = watched(user), False, 0
+    for day, value in enumerate(values):  # a day apart, so that none is too soon after another
+        now = NOON + timedelta(days=day)
+        publish(conn, device_id, now, value, thermometer)
+        check_sensors(conn, now)
+        were_out = {out_of_range(each, low, high) for each in values[max(0, day - 1) : day + 1]}
+        if day and were_out == {not at_fault}:
+            at_fault = not at_fault
+            expected += at_fault
+
+    assert len(opened(conn, device_id)) == expected
+    assert [alert["ended_at"] is None for alert in opened(conn, device_id)].count(True) == at_fault
+
+
+def test_a_sensor_that_is_at_fault_now_and_then_is_told_twice_a_day_at_most(
+    user: Caller, conn: DictConnection, thermometer: int
+) -> None:
+    device_id = watched(user)
+
+    def told_after(minutes: int, *values: float) -> int:
+        for value in values:
+            publish(conn, device_id, NOON + timedelta(minutes=minutes), value, thermometer)
+        check_sensors(conn, NOON + timedelta(minutes=minutes))
+        return len(opened(conn, device_id))
+
+    assert told_after(0, 200, 200) == 1
+    assert told_after(10, 20, 20) == 1
+    assert told_after(719, 200, 200) == 1
+    assert told_after(721, 200, 200) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "minutes_apart", "minutes_ago", "is_stuck"),
+    [
+        (31, 10, 0, True),
+        (29, 10, 0, False),
+        (5, 75, 0, True),
+        (4, 100, 0, False),
+        (31, 10, 59, True),
+        (31, 10, 61, False),
+    ],
+    ids=["five hours", "not yet", "five values", "too few", "an hour ago", "no longer heard"],
+)
+def test_a_sensor_is_stuck_that_gives_one_value_five_times_for_most_of_what_is_its_longest_rest(
+    user: Caller,
+    conn: DictConnection,
+    thermometer: int,
+    values: int,
+    minutes_apart: int,
+    minutes_ago: int,
+    is_stuck: bool,
+) -> None:
+    device_id, now = watched(user), datetime.now(UTC).replace(microsecond=0)
+    measure(user, device_id, thermometer, [20.0] * values, now, minutes_apart)
+
+    check_sensors(conn, now + timedelta(minutes=minutes_ago))
+
+    assert faults(conn, device_id) == ([("stuck", True)] if is_stuck else [])
+
+
+def trouble(user: Caller, conn: DictConnection, sensor_id: int, now: datetime) -> int:
+    """A device of which everything is wrong; it is silent from now on."""
+    device_id = watched(user)
+    measure(user, device_id, sensor_id, [200, 201], now)
+    publish(conn, device_id, now, 5, BATTERY)
+    queries.store_device_errors(
+        conn, device_ids=[device_id], components=["t"], codes=["E7"], times=[now], messages=["no answer"]
+    )
+    return device_id
+
+
+def check_everything(conn: DictConnection, now: datetime) -> None:
+    for check in (check_batteries, check_sensors, check_errors):
+        check(conn, now)
+    hear(conn, now + timedelta(hours=2))
+    conn.execute("UPDATE receivers SET since = %s", [now - timedelta(days=1)])
+    check_silence(conn, now + timedelta(hours=2))
+
+
+EVERYTHING = ["device_error", "low_battery", "out_of_range", "stopped_publishing"]
+
+
+def test_nothing_is_told_of_a_device_in_the_trash(user: Caller, conn: DictConnection, thermometer: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    kept, thrown_away = (trouble(user, conn, thermometer, now) for _ in range(2))
+    user.delete(f"/v0/devices/{thrown_away}")
+
+    check_everything(conn, now)
+
+    assert sorted(alert["kind"] for alert in opened(conn, kept)) == EVERYTHING
+    assert opened(conn, thrown_away) == []
+
+
+def test_a_mail_that_tells_of_everything_switches_everything_off(
+    user: Caller, anybody: Caller, conn: DictConnection, thermometer: int, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    device_id = trouble(user, conn, thermometer, now)
+    check_everything(conn, now)
+    jobs.mail(conn, Config.from_env(), now)
+    work()
+
+    anybody.post(off_address(mailbox), data={"List-Unsubscribe": "One-Click"})
+
+    assert not any(notify(user, device_id).values())
+
+
+def test_who_has_closed_the_account_gets_no_mail(
+    user: Caller, conn: DictConnection, mailbox: Mailbox, tell: Tell, work: Work
+) -> None:
+    publish(conn, watched(user), NOON)
+    hear(conn, NOON + timedelta(hours=2))
+    check_silence(conn, NOON + timedelta(hours=2))
+    user.delete("/v0/me")
+
+    tell(NOON + timedelta(hours=2))
+    work()
+
+    assert mails_to(mailbox, user) == []
+
+
+@pytest.mark.parametrize(("minutes", "open_alerts"), [(59, 1), (61, 0)])
+def test_an_error_is_told_within_an_hour_or_not_at_all(
+    user: Caller, conn: DictConnection, thermometer: int, minutes: int, open_alerts: int
+) -> None:
+    device_id, now = trouble(user, conn, thermometer, datetime.now(UTC)), datetime.now(UTC)
+
+    check_errors(conn, now + timedelta(minutes=minutes))
+
+    assert len(opened(conn, device_id)) == open_alerts
+
+
+def test_an_error_is_over_that_was_not_reported_for_a_day(user: Caller, conn: DictConnection, thermometer: int) -> None:
+    device_id, now = trouble(user, conn, thermometer, datetime.now(UTC)), datetime.now(UTC)
+    check_errors(conn, now)
+
+    check_errors(conn, now + timedelta(hours=23))
+    assert faults(conn, device_id) == [("device_error", True)]
+    check_errors(conn, now + timedelta(hours=25))
+    assert faults(conn, device_id) == [("device_error", False)]
+
+
+def test_an_ingestor_that_was_away_for_minutes_receives_since_it_is_back(conn: DictConnection) -> None:
+    def since_after(away: timedelta) -> timedelta:
+        """How long it has received, once it is back from so long."""
+        conn.execute("UPDATE receivers SET since = now() - interval '1 day', seen_at = now() - %s", [away])
+        queries.note_receiver(conn, name="ingestor")
+        now = datetime.now(UTC)
+        return now - queries.receiving_since(conn, now=now)
+
+    assert since_after(timedelta(seconds=110)) > timedelta(hours=23)
+    assert since_after(timedelta(seconds=130)) < timedelta(minutes=1)
 
 
 def test_a_sensor_whose_range_holds_no_value_is_refused(admin: Caller, thermometer: int) -> None:
