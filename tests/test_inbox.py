@@ -79,3 +79,16 @@ def test_the_end_lets_nobody_wait(inbox: Inbox[Item]) -> None:
 
     assert not waits(arriving)
     assert len(inbox) == MOST
+
+
+def test_what_fills_its_bytes_is_handed_out_at_once(inbox: Inbox[Item]) -> None:
+    taken: list[Item] = []
+    taking = Thread(target=lambda: taken.extend(inbox.take(MOST, 10)), daemon=True)
+    taking.start()
+    inbox.put(items(1))
+    assert waits(taking)
+
+    inbox.put(items(1, BYTES))
+
+    taking.join(5)
+    assert len(taken) == 2
