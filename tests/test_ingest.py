@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from caller import Caller
 from conftest import RunningBroker, RunningIngestor
 from kits import publish
 from proxy import proxy_to
+from readings import receive
 from waiting import refresh_all, wait_for
 
 from ingestor.intake import Message, hash_token
@@ -241,6 +243,26 @@ def test_a_topic_that_no_index_has_room_for_holds_nobody_up(
     hashed = [hash_token("stranger-of-a-long-name")]
     (row,) = conn.execute("SELECT topic FROM quarantine WHERE token_hash = %s", hashed).fetchall()
     assert row["topic"].endswith(f"{prefix[-100:]}device/sck/+/readings/raw")
+
+
+def test_a_batch_changes_its_devices_and_components_in_place_and_in_no_index(
+    device: dict[str, Any], conn: DictConnection
+) -> None:
+    changes = (
+        "SELECT sum(n_tup_upd)::integer AS all, sum(n_tup_hot_upd)::integer AS in_place"
+        " FROM pg_stat_xact_user_tables WHERE relname IN ('devices', 'components')"
+    )
+    now = datetime.now(UTC)
+    with conn.transaction(force_rollback=True):
+        (before,) = conn.execute(changes).fetchall()
+        (new,) = conn.execute(  # on a page with room
+            "INSERT INTO devices (owner_id, name) SELECT owner_id, 'new' FROM devices WHERE id = %s RETURNING id",
+            [device["id"]],
+        ).fetchall()
+        receive(conn, new["id"], s55=[(now, 21.4)], s56=[(now, 48.0)])
+        (after,) = conn.execute(changes).fetchall()
+
+    assert after["all"] - before["all"] == after["in_place"] - before["in_place"] == 3
 
 
 @pytest.mark.usefixtures("ingestor")
