@@ -64,6 +64,36 @@ def test_what_is_seen_has_an_address(visit: Visit, device: dict[str, Any], addre
     assert re.search("from=.*to=", page.evaluate("navigator.clipboard.readText()"))
 
 
+def test_an_address_given_to_the_open_page_is_followed_and_found_again_on_the_way_back(
+    visit: Visit, device: dict[str, Any]
+) -> None:
+    page = visit.go()
+    expect(page.locator("#legend .count")).to_contain_text("in view")
+    page.evaluate("location.hash = '#/?at=-40,0,8&online=1'")
+    expect(page.locator("#legend .count")).to_contain_text("No device here passes the filters")
+    expect(page.get_by_label("only devices online now")).to_be_checked()
+
+    page.evaluate("id => { location.hash = `#/devices/${id}` }", device["id"])
+    page.get_by_role("button", name="a week").click()
+    page.evaluate("id => { location.hash = `#/devices/${id}` }", device["id"])
+    expect(page.get_by_role("button", name="a day")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("link", name="Back to the map").click()
+    expect(page).to_have_url(re.compile("at=27.7.*online=1"))
+
+
+def test_who_uses_the_keyboard_skips_the_map(visit: Visit, device: dict[str, Any]) -> None:
+    page = visit.go()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#legend summary").first).to_be_focused()
+
+    page.evaluate("id => { location.hash = `#/devices/${id}` }", device["id"])
+    expect(page.get_by_role("heading", name="Roof of the school")).to_be_visible()
+    page.get_by_role("link", name="Skip the map").press("Enter")
+    expect(page.locator("#panel")).to_be_focused()
+    expect(page.get_by_role("heading", name="Roof of the school")).to_be_visible()
+
+
 def test_turning_the_wheel_over_a_chart_scrolls_the_page_and_zooms_with_ctrl_alone(
     visit: Visit, device: dict[str, Any]
 ) -> None:
@@ -189,7 +219,7 @@ def test_of_many_components_the_first_are_shown_until_all_are_asked_for(visit: V
     reading = {"recorded_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "sensors": sensors}
     assert user.post(f"/v0/devices/{device['id']}/readings", {"data": [reading]}).status_code == 200
     page = visit.go(f"#/devices/{device['id']}")
-    rows = page.locator("tbody tr:visible")
+    rows = page.get_by_role("row").filter(has=page.get_by_role("checkbox"))
     expect(rows).to_have_count(12)
 
     page.get_by_role("button", name="Show all 40 components").press("Enter")

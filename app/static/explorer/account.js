@@ -22,5 +22,6 @@ export async function account(panel, { title, lead }) {
   panel.replaceChildren(
     h('div', { class: 'account' }, h('nav', { 'aria-label': strings.yours }, links), h('div', {}, h('h2', {}, title), h('p', { class: 'lead' }, lead), content)),
   )
+  panel.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }) // on a phone they are wider than it is
   return { content, user: known }
 }

@@ -5,7 +5,7 @@ import { get, post, remove } from './api.js'
 import { fill, h } from './dom.js'
 import { careful, check, empty, field, form, secret } from './forms.js'
 import { strings } from './strings.js'
-import { scopesField } from './tokens.js'
+import { scopesField, scopesSaid } from './tokens.js'
 
 const words = strings.applicationsPage
 
@@ -29,7 +29,7 @@ export async function show(panel) {
       h('dl', { class: 'about' }, [
         ...[h('dt', {}, words.clientId), h('dd', {}, h('code', {}, application.client_id))],
         ...[h('dt', {}, words.redirects), h('dd', {}, application.redirect_uris.join(', ') || '–')],
-        ...[h('dt', {}, words.scopes), h('dd', {}, application.scopes.join(', '))],
+        ...[h('dt', {}, words.scopes), h('dd', {}, scopesSaid(application.scopes))],
       ]),
       h(
         'div',

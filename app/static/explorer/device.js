@@ -29,7 +29,7 @@ const twin = (device, { id, measurement, unit }) => {
 export async function show(panel, { device: id }) {
   const device = await get(`devices/${id}`)
   const page = new DevicePage(panel, device)
-  await page.show()
+  page.show()
   page.unfollow = follow(page)
   return page
 }
@@ -65,7 +65,7 @@ class DevicePage {
     return Date.parse(this.device.last_reading_at) || this.opened
   }
 
-  async show() {
+  show() {
     const { device } = this
     document.title = `${device.name} · Almanac`
     const tags = [this.online ? strings.online : strings.offline, ...device.user_tags]
@@ -80,7 +80,7 @@ class DevicePage {
       owns(device) ? deviceLinks(device) : null,
       this.sensors.length ? this.values() : empty(strings.noValues, owns(device) ? strings.noValuesOwn : strings.noValuesAbout),
     )
-    await attempt(() => this.draw()) // a chart that fails, or is overtaken by a click, leaves the page as it is
+    attempt(() => this.draw()) // slow charts keep nobody from the rest
   }
 
   values() {
@@ -123,7 +123,7 @@ class DevicePage {
   controls() {
     this.ranges = Object.entries(LENGTHS).map(([name, length]) => button(strings.ranges[name], () => this.move(this.to - length, this.to), { value: name }))
     const step = (sign) => () => this.move(this.from + sign * (this.to - this.from), this.to + sign * (this.to - this.from))
-    const zones = [...new Set([this.zone, HERE, 'UTC'])].map((zone) => h('option', { value: zone }, zone))
+    const zones = [...new Set([this.zone, HERE, 'UTC', ...Intl.supportedValuesOf('timeZone')])].map((zone) => h('option', { value: zone }, zone))
     const compare = h('input', { type: 'text', inputMode: 'numeric', size: 9, placeholder: strings.compareHint, value: this.others.join(', ') })
     compare.addEventListener('change', () => {
       this.others = numbers(compare.value)

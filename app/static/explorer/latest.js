@@ -38,7 +38,7 @@ export class Latest {
     this.element = h(
       'div',
       {},
-      h('div', { class: 'scroll' }, h('table', { 'aria-live': 'off' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col', 'aria-label': strings.chart }), head)), h('tbody', {}, rows))),
+      h('div', { class: 'scroll' }, h('table', { 'aria-live': 'off' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, h('span', { class: 'unseen' }, strings.chart)), head)), h('tbody', {}, rows))),
       all,
     )
   }

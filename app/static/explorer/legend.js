@@ -23,7 +23,7 @@ export class Legend {
     this.bar = h('div', { class: 'scale', 'aria-hidden': 'true' })
     this.bar.style.background = gradient
     this.ends = h('div', { class: 'ends' })
-    const online = h('input', { type: 'checkbox', checked: choice.online, onchange: choose('online', ({ checked }) => checked) })
+    this.online = h('input', { type: 'checkbox', checked: choice.online, onchange: choose('online', ({ checked }) => checked) })
     this.tag = h('select', { 'aria-label': strings.filterTag, onchange: choose('tag', ({ value }) => value) })
     this.kit = h('select', { 'aria-label': strings.filterKit, onchange: choose('kit', ({ value }) => Number(value) || null) })
     const filtered = Boolean(choice.tag || choice.kit)
@@ -34,10 +34,10 @@ export class Legend {
       h('label', {}, strings.filterTag, this.tag),
       h('label', {}, strings.filterKit, this.kit),
     )
-    this.count = h('p', { class: 'count', role: 'status' })
+    this.count = h('p', { class: 'count', role: 'status' }, strings.loading)
     this.list = h('ul')
-    this.listing = h('details', { class: 'listing', ontoggle: () => this.fill() }, h('summary', {}, strings.listThem), this.list)
-    const body = h('div', { class: 'body' }, this.measurement, this.bar, this.ends, h('label', { class: 'check' }, online, strings.onlineOnly), this.filters, this.count, this.listing)
+    this.listing = h('details', { class: 'listing', hidden: true, ontoggle: () => this.fill() }, h('summary', {}, strings.listThem), this.list)
+    const body = h('div', { class: 'body' }, this.measurement, this.bar, this.ends, h('label', { class: 'check' }, this.online, strings.onlineOnly), this.filters, this.count, this.listing)
     this.whole = h('details', { open: !matchMedia(NARROW).matches }, h('summary', {}, strings.legend), body)
     element.replaceChildren(this.whole)
   }
@@ -62,8 +62,12 @@ export class Legend {
 
   set(change) {
     this.choice = { ...this.choice, ...change }
-    this.tag.value = this.choice.tag
-    this.filters.open ||= Boolean(this.choice.tag)
+    const { measurement, online, tag, kit } = this.choice
+    this.measurement.value = measurement
+    this.online.checked = online
+    this.tag.value = tag
+    this.kit.value = kit ?? ''
+    this.filters.open ||= Boolean(tag || kit)
     this.onChoice(this.choice)
   }
 

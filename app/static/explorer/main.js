@@ -32,7 +32,7 @@ const DEVICE_PAGES = {
   calibrate: () => import('./calibrate.js'),
 }
 
-let shown = null // the path of the page that is open
+let shown = null // what of the address is open
 let page = null
 
 /** What the address names: {load, wide}, or null for the map alone. */
@@ -44,9 +44,7 @@ function named({ parts, device }) {
 
 async function follow() {
   const route = read()
-  const path = route.parts.join('/')
-  if (path === shown) return
-  shown = path
+  shown = route
   page?.end?.()
   page = null
   const found = named(route)
@@ -55,16 +53,19 @@ async function follow() {
   map.resize()
   map.mark()
   document.title = 'Almanac'
-  if (found === null) return panel.replaceChildren()
+  if (found === null) {
+    panel.replaceChildren()
+    return map.follow(route.view)
+  }
   const place = h('div', {}, h('p', { class: 'note' }, strings.loading)) // its own: who comes late fills what nobody sees any more
   panel.replaceChildren(place)
   try {
     const { show } = await found.load().catch(() => Promise.reject(new Error(strings.network)))
     const opened = await show(place, route)
-    if (shown !== path) return opened?.end?.() // another was chosen meanwhile
+    if (shown !== route) return opened?.end?.() // another was chosen meanwhile
     page = opened
   } catch (error) {
-    if (shown !== path) return
+    if (shown !== route) return
     fill(place, failed(error))
   }
   if (page?.place) map.mark(page.place)
@@ -74,11 +75,8 @@ async function follow() {
 
 /** What stands in the place of a page that cannot be shown; its address stays. */
 function failed({ message }) {
-  const again = () => {
-    shown = null
-    follow()
-  }
-  return h('div', { class: 'empty alone', role: 'alert' }, h('h2', {}, strings.notShown), h('p', {}, message), h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'main', onclick: again }, strings.tryAgain), h('a', { class: 'button', href: '#/' }, strings.back)))
+  const again = h('button', { type: 'button', class: 'main', onclick: follow }, strings.tryAgain)
+  return h('div', { class: 'empty alone', role: 'alert' }, h('h2', {}, strings.notShown), h('p', {}, message), h('div', { class: 'buttons' }, again, h('a', { class: 'button', href: '#/' }, strings.back)))
 }
 
 /** Does something on the map once it can be seen. */
@@ -90,11 +88,15 @@ async function toMap(task) {
   task()
 }
 
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault() // the address says what is shown
+  const beyond = document.body.classList.contains('with-panel') ? panel : document.querySelector('#legend summary')
+  beyond.focus()
+})
 window.addEventListener('hashchange', follow)
 startMenu(document.getElementById('menu'), async (user) => {
-  shown = null // what one may see has changed
   if (user && read().parts[0] === 'sign-in') history.replaceState(null, '', '#/mine')
-  await Promise.all([attempt(() => map.look()), follow()])
+  await Promise.all([attempt(() => map.look()), follow()]) // what one may see has changed
 })
 startSearch(document.getElementById('search'), {
   fly: (place) => toMap(() => map.fly(place)),

@@ -12,6 +12,13 @@ const TEMPERATURE = 1 // the measurement shown when nobody has chosen
 const REFRESH = 60_000 // ms
 const MARGIN = 0.4 // of the view, read beyond each of its sides: a short way is panned without asking
 
+/** The place that an address names, [latitude, longitude, zoom], or null; and what of the devices there it wants to see. */
+function wanted(view) {
+  const at = (view.get('at') ?? '').split(',').map(Number)
+  const choice = { measurement: Number(view.get('m')) || TEMPERATURE, online: view.get('online') === '1', tag: view.get('tag') ?? '', kit: Number(view.get('kit')) || null }
+  return { at: at.length === 3 && at.every(Number.isFinite) ? at : null, choice }
+}
+
 /** A longitude on the world's first copy. */
 const wrap = (longitude) => ((((longitude + 180) % 360) + 360) % 360) - 180
 
@@ -29,15 +36,10 @@ export class DeviceMap {
     this.map = L.map(element, { preferCanvas: true, minZoom: 2, maxZoom: 18, worldCopyJump: true, attributionControl: false })
     this.points = L.layerGroup().addTo(this.map)
     this.ring = L.circleMarker([0, 0], { radius: 13, weight: 3, fill: false, interactive: false })
-    const { view } = read()
-    const [lat, lng, zoom] = (view.get('at') ?? '').split(',').map(Number)
-    this.map.setView(Number.isFinite(zoom) ? [lat, lng] : [25, 10], Number.isFinite(zoom) ? zoom : 2)
-    this.choice = {
-      measurement: Number(view.get('m')) || TEMPERATURE,
-      online: view.get('online') === '1',
-      tag: view.get('tag') ?? '',
-      kit: Number(view.get('kit')) || null,
-    }
+    const { at, choice } = wanted(read().view)
+    const [latitude, longitude, zoom] = at ?? [25, 10, 2]
+    this.map.setView([latitude, longitude], zoom)
+    this.choice = choice
     this.legend = new Legend(legend, this.choice, {
       onChoice: (choice) => this.choose(choice),
       onPlace: (place) => this.map.setView(near(this.map, place), this.map.getZoom() + 2),
@@ -107,13 +109,24 @@ export class DeviceMap {
 
   choose(choice) {
     this.choice = choice
-    change({
-      m: choice.measurement === TEMPERATURE ? null : choice.measurement,
-      online: choice.online ? '1' : null,
-      tag: choice.tag,
-      kit: choice.kit,
-    })
+    this.address()
     attempt(() => this.look())
+  }
+
+  /** Shows what an address names; what it does not name stays, and is told there. */
+  follow(view) {
+    const { at, choice } = wanted(view)
+    if (at) this.map.setView(at.slice(0, 2), at[2], { animate: false })
+    if (['m', 'online', 'tag', 'kit'].some((name) => view.has(name)) && JSON.stringify(choice) !== JSON.stringify(this.choice)) this.legend.set(choice)
+    if (this.seen) this.address()
+  }
+
+  /** Lets the address say what is shown. */
+  address() {
+    const { measurement, online, tag, kit } = this.choice
+    const { lat, lng } = this.map.getCenter()
+    const at = read().parts.length ? null : `${lat.toFixed(3)},${lng.toFixed(3)},${this.map.getZoom()}` // a device's page has its own place
+    change({ at, m: measurement === TEMPERATURE ? null : measurement, online: online ? '1' : null, tag, kit })
   }
 
   moved() {
@@ -122,9 +135,7 @@ export class DeviceMap {
       if (known) this.tell()
       else attempt(() => this.look())
     }
-    if (read().parts.length) return // the address is another page's
-    const { lat, lng } = this.map.getCenter()
-    change({ at: `${lat.toFixed(3)},${lng.toFixed(3)},${this.map.getZoom()}` })
+    if (!read().parts.length) this.address()
   }
 
   /** Puts a ring round the device that is looked at. */

@@ -14,11 +14,12 @@ export async function show(panel, { device: id }) {
   const { content, device } = frame
   const card = (title, ...parts) => h('div', { class: 'card' }, h('h3', {}, title), parts)
   const tokens = h('div')
-  fill(content, card(words.about, describing(device)), card(words.tokens, h('p', { class: 'note' }, words.tokensAbout), tokens), card(words.part, parting(device)))
+  const tags = (await get('tags', { per_page: 100 })).map(({ name }) => name)
+  fill(content, card(words.about, describing(device, tags)), card(words.tokens, h('p', { class: 'note' }, words.tokensAbout), tokens), card(words.part, parting(device)))
   await showTokens(id, tokens)
 }
 
-function describing(device) {
+function describing(device, tags) {
   const { location, data_policy: policy } = device
   const text = (name, value) => h('input', { name, value: value ?? '' })
   return form(
@@ -36,7 +37,7 @@ function describing(device) {
     },
     field(words.name, text('name', device.name)),
     field(words.description, h('textarea', { name: 'description', rows: '3' }, device.description ?? '')),
-    field(words.tags, text('user_tags', device.user_tags.join(', ')), words.tagsHint),
+    field(words.tags, text('user_tags', device.user_tags.join(', ')), words.tagsHint(tags)),
     field(words.exposure, select({ name: 'exposure' }, strings.registerPage.exposures, location.exposure)),
     h('div', { class: 'row' }, field(words.latitude, text('latitude', location.latitude)), field(words.longitude, text('longitude', location.longitude)), field(words.elevation, text('elevation', location.elevation))),
     check(strings.registerPage.precise, { name: 'precise_location', checked: policy.precise_location }),

@@ -378,7 +378,7 @@ export const strings = {
     name: 'Name',
     description: 'Description',
     tags: 'Tags',
-    tagsHint: 'Separated by commas.',
+    tagsHint: (known) => (known.length ? `Separated by commas. There are: ${known.join(', ')}.` : 'There are none yet: whoever runs the platform makes them.'),
     exposure: 'Where it hangs',
     latitude: 'Latitude',
     longitude: 'Longitude',

@@ -21,7 +21,7 @@ export async function show(panel) {
       known.length
         ? table(
             [words.name, words.scopes, words.used, words.expires, ''],
-            known.map((token) => [token.name, token.scopes.join(', '), when(token.last_used_at), token.expires_at ? when(token.expires_at) : words.never, actions(careful(words.revoke, words.really, act(`me/tokens/${token.id}`)))]),
+            known.map((token) => [token.name, scopesSaid(token.scopes), when(token.last_used_at), token.expires_at ? when(token.expires_at) : words.never, actions(careful(words.revoke, words.really, act(`me/tokens/${token.id}`)))]),
           )
         : empty(words.emptyTitle, words.emptyText),
     )
@@ -58,6 +58,8 @@ export async function show(panel) {
 }
 
 const actions = (...children) => h('td', { class: 'actions' }, children)
+
+export const scopesSaid = (scopes) => scopes.map((scope) => strings.scopes[scope] ?? scope).join(', ')
 
 /** What a token or an application may do, to be ticked. */
 export const scopesField = (label) =>
