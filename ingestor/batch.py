@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ingestor.columns import Columns
-from ingestor.payload import Flaw, PlainReading, Readings, Reason, encode_item
+from ingestor.payload import Flaw, Readings, Reason, encode_item
+from ingestor.plain import PlainReading
 from ingestor.reports import ConfigReport, DeviceError
 from ingestor.sensors import Sensors
 from ingestor.times import to_us

@@ -6,21 +6,11 @@ from typing import NamedTuple
 
 from ingestor.batch import LATEST_AHEAD, Asked, Batch
 from ingestor.known import EARLIEST, Known, hash_token
-from ingestor.payload import (
-    Flaw,
-    Kind,
-    Plain,
-    Readings,
-    Reason,
-    Topic,
-    parse_each,
-    parse_json,
-    parse_object,
-    parse_plain,
-    parse_readings,
-    parse_topic,
-)
+from ingestor.loose_json import parse_json, parse_object
+from ingestor.payload import Flaw, Readings, Reason, parse_each, parse_raw
+from ingestor.plain import Plain, parse_plain
 from ingestor.reports import ConfigReport, parse_config_report, parse_errors
+from ingestor.topics import Kind, Topic, parse_topic
 from sql import DictConnection, queries
 
 __all__ = ["Message", "hash_token", "read_messages"]
@@ -182,5 +172,5 @@ def _read(conn: DictConnection, said: list[_Said], known: Known, now: datetime, 
 
 def _parse(topic: Topic, message: Message) -> tuple[list[Readings], str | int | None]:
     if topic.kind is Kind.RAW:
-        return [parse_readings(Kind.RAW, message.payload)], None
+        return [parse_raw(message.payload)], None
     return parse_each(message.payload)

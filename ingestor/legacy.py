@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ingestor.payload import Flaw, Readings, Reason, parse_json, parse_reading
+from ingestor.loose_json import parse_json
+from ingestor.payload import Flaw, Readings, Reason, parse_reading
 
 
 def parse_legacy(header: str) -> list[Readings]:

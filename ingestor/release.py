@@ -8,8 +8,10 @@ from typing import NamedTuple
 from ingestor.batch import Batch
 from ingestor.intake import read_parts
 from ingestor.known import EARLIEST, Known
-from ingestor.payload import Datapoint, Kind, Readings, Reason, parse_each, parse_json, parse_reading, parse_readings
+from ingestor.loose_json import parse_json
+from ingestor.payload import Datapoint, Readings, Reason, parse_each, parse_raw, parse_reading
 from ingestor.refusals import put_each
+from ingestor.topics import Kind
 from ingestor.writer import Ledger, Writer
 from sql import DictConnection, queries
 
@@ -80,7 +82,7 @@ def _read(row: Row) -> list[Readings]:
     if isinstance(item, dict) and "sensors" in item:
         return [parse_reading(item)]
     if row.topic.endswith(Kind.RAW):
-        return [parse_readings(Kind.RAW, row.payload)]
+        return [parse_raw(row.payload)]
     return parse_each(row.payload)[0]
 
 

@@ -8,7 +8,8 @@ import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ingestor.payload import Flaw, Reason, parse_json
+from ingestor.loose_json import parse_json
+from ingestor.payload import Flaw, Reason
 from ingestor.times import parse_time
 
 MOST_ERRORS = 100  # a message

@@ -15,10 +15,10 @@ import psycopg
 from ingestor import metrics
 from ingestor.intake import Message, read_messages, refused
 from ingestor.known import Known
-from ingestor.payload import parse_topic
 from ingestor.receipts import receipt_message
 from ingestor.refusals import put_each
 from ingestor.stopping import Stopping
+from ingestor.topics import parse_topic
 from ingestor.writer import Writer
 from sql import AWAY, BEHIND, DictConnection, connect, queries
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from ingestor.batch import LATEST_AHEAD
 from ingestor.known import EARLIEST
-from ingestor.payload import Datapoint, Flaw, Kind, Reason, parse_each, parse_object, parse_readings, parse_topic
+from ingestor.loose_json import parse_object
+from ingestor.payload import Datapoint, Flaw, Reason, parse_each, parse_raw
 from ingestor.reports import ConfigReport, parse_config_report, parse_errors
+from ingestor.topics import Kind, parse_topic
 from scripts.mqtt_packets import Connack, Connect, Packet, Publish, Subscribe
 from scripts.services import DEVICE_READS, DEVICE_WRITES
 
@@ -156,9 +158,7 @@ class Checker:
             self._advise(f"{kind} at QoS 0", "Publish at QoS 1, and again until it is acknowledged: then none is lost.")
         elif packet.qos == 2:
             self._advise(f"{kind} at QoS 2", "QoS 1 is enough: a reading that comes twice is stored once.")
-        parts, receipt_id = (
-            parse_each(packet.payload) if kind is Kind.JSON else ([parse_readings(Kind.RAW, packet.payload)], None)
-        )
+        parts, receipt_id = parse_each(packet.payload) if kind is Kind.JSON else ([parse_raw(packet.payload)], None)
         self._asks_for_receipts |= receipt_id is not None
         for part in parts:
             for flaw in part.flaws:

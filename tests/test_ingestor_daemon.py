@@ -15,8 +15,8 @@ from kits import publish
 from mqtt_device import MqttDevice
 from waiting import wait_for
 
-from ingestor.payload import Kind, parse_topic
 from ingestor.subscriber import Subscriber
+from ingestor.topics import Kind, parse_topic
 from scripts.supervisor import Child, Service
 from sql import DictConnection, queries
 

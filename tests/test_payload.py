@@ -2,13 +2,16 @@
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestor.payload import Kind, Reason, parse_object, parse_readings, parse_topic
+from ingestor.loose_json import parse_object
+from ingestor.payload import Readings, Reason, parse_each, parse_raw
+from ingestor.topics import Kind, parse_topic
 
 TIME = datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
 EXAMPLE = b"{t:2026-01-15T08:30:00Z,55:21.4,56:48,10:97}"
@@ -24,8 +27,16 @@ def iso(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def read_json(payload: bytes) -> Readings:
+    """Return what the readings of a payload say, together."""
+    parts, _ = parse_each(payload)
+    return Readings(
+        [point for part in parts for point in part.datapoints], [flaw for part in parts for flaw in part.flaws]
+    )
+
+
 def test_the_raw_example_is_read() -> None:
-    datapoints, flaws = parse_readings(Kind.RAW, EXAMPLE)
+    datapoints, flaws = parse_raw(EXAMPLE)
 
     assert (datapoints, flaws) == ([(55, TIME, 21.4), (56, TIME, 48.0), (10, TIME, 97.0)], [])
 
@@ -41,14 +52,14 @@ def test_the_raw_example_is_read() -> None:
     ids=["blanks around it", "time last, blanks, a comma too many", "no commas, null dropped", "the last time wins"],
 )
 def test_what_the_grammar_allows_is_read(payload: bytes) -> None:
-    assert parse_readings(Kind.RAW, payload) == ([(55, TIME, 21.4)], [])
+    assert parse_raw(payload) == ([(55, TIME, 21.4)], [])
 
 
 @given(times, st.dictionaries(ids, numbers))
 def test_any_numbers_of_any_sensors_are_read_back_from_a_raw_payload(time: datetime, values: dict[int, float]) -> None:
     pairs = "".join(f",{sensor}:{value!r}" for sensor, value in values.items())
 
-    datapoints, flaws = parse_readings(Kind.RAW, f"{{t:{iso(time)}{pairs}}}".encode())
+    datapoints, flaws = parse_raw(f"{{t:{iso(time)}{pairs}}}".encode())
 
     assert (datapoints, flaws) == ([(sensor, time, value) for sensor, value in values.items()], [])
 
@@ -58,15 +69,15 @@ def test_any_numbers_of_any_sensors_are_read_back_from_json(time: datetime, valu
     sensors = [{"id": sensor, "value": value} for sensor, value in values.items()]
     payload = json.dumps({"data": [{"recorded_at": iso(time), "sensors": sensors}]}).encode()
 
-    datapoints, flaws = parse_readings(Kind.JSON, payload)
+    datapoints, flaws = read_json(payload)
 
     assert (datapoints, flaws) == ([(sensor, time, value) for sensor, value in values.items()], [])
 
 
-@pytest.mark.parametrize("kind", [Kind.JSON, Kind.RAW])
+@pytest.mark.parametrize("read", [read_json, parse_raw])
 @given(payload=st.binary() | st.text().map(str.encode) | st.text("{}t:,.-0123456789Z \n").map(str.encode))
-def test_no_bytes_make_the_reader_fail(kind: Kind, payload: bytes) -> None:
-    datapoints, flaws = parse_readings(kind, payload)
+def test_no_bytes_make_the_reader_fail(read: Callable[[bytes], Readings], payload: bytes) -> None:
+    datapoints, flaws = read(payload)
 
     assert all(math.isfinite(point.raw) for point in datapoints)
     assert all(flaw.detail for flaw in flaws)
@@ -74,7 +85,7 @@ def test_no_bytes_make_the_reader_fail(kind: Kind, payload: bytes) -> None:
 
 @pytest.mark.parametrize("printed", ["nan", "inf", "-inf", "ovf", "1e999"])
 def test_a_value_that_is_no_number_costs_none_of_its_neighbours(printed: str) -> None:
-    datapoints, flaws = parse_readings(Kind.RAW, EXAMPLE.replace(b"48", printed.encode()))
+    datapoints, flaws = parse_raw(EXAMPLE.replace(b"48", printed.encode()))
 
     assert [point.sensor for point in datapoints] == [55, 10]
     assert [(flaw.reason, json.loads(flaw.item)["sensors"]) for flaw in flaws] == [
@@ -87,21 +98,21 @@ def test_nan_as_c_prints_it_costs_none_of_its_neighbours_in_json() -> None:
         b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"id":55,"value":NaN},{"id":56,"value":48}]}]}'
     )
 
-    datapoints, flaws = parse_readings(Kind.JSON, payload)
+    datapoints, flaws = read_json(payload)
 
     assert (datapoints, [flaw.reason for flaw in flaws]) == ([(56, TIME, 48.0)], [Reason.NOT_A_NUMBER])
 
 
 def test_a_flaw_can_be_read_again_as_the_reading_it_was() -> None:
-    _, (flaw,) = parse_readings(Kind.RAW, EXAMPLE.replace(b"48", b"ovf"))
+    _, (flaw,) = parse_raw(EXAMPLE.replace(b"48", b"ovf"))
 
     mended = b'{"data":[' + flaw.item.replace(b'"ovf"', b"48") + b"]}"
 
-    assert parse_readings(Kind.JSON, mended) == ([(56, TIME, 48.0)], [])
+    assert read_json(mended) == ([(56, TIME, 48.0)], [])
 
 
 def test_a_time_that_swallowed_the_values_is_kept_aside() -> None:
-    datapoints, flaws = parse_readings(Kind.RAW, b"{t:2026-01-15T08:30:00Z;55=21.4}")
+    datapoints, flaws = parse_raw(b"{t:2026-01-15T08:30:00Z;55=21.4}")
 
     assert (datapoints, [flaw.reason for flaw in flaws]) == ([], [Reason.IMPOSSIBLE_TIME])
 
@@ -110,14 +121,14 @@ def test_a_time_that_swallowed_the_values_is_kept_aside() -> None:
 def test_a_number_may_come_as_text(value: object) -> None:
     payload = json.dumps({"data": [{"recorded_at": iso(TIME), "sensors": [{"id": "55", "value": value}]}]}).encode()
 
-    assert parse_readings(Kind.JSON, payload).datapoints == [("55", TIME, 21.4)]
+    assert read_json(payload).datapoints == [("55", TIME, 21.4)]
 
 
 @pytest.mark.parametrize("value", [True, "1_0", "", [], {}, "0x1f"])
 def test_what_python_alone_takes_for_a_number_is_none(value: object) -> None:
     payload = json.dumps({"data": [{"recorded_at": iso(TIME), "sensors": [{"id": 55, "value": value}]}]}).encode()
 
-    datapoints, flaws = parse_readings(Kind.JSON, payload)
+    datapoints, flaws = read_json(payload)
 
     assert (datapoints, [flaw.reason for flaw in flaws]) == ([], [Reason.NOT_A_NUMBER])
 
@@ -136,7 +147,7 @@ def test_a_reading_without_a_time_costs_none_of_its_neighbours(recorded_at: obje
     sensors = [{"id": 55, "value": 21.4}]
     data = [{"recorded_at": recorded_at, "sensors": sensors}, {"recorded_at": iso(TIME), "sensors": sensors}]
 
-    datapoints, flaws = parse_readings(Kind.JSON, json.dumps({"data": data}).encode())
+    datapoints, flaws = read_json(json.dumps({"data": data}).encode())
 
     assert (datapoints, [flaw.reason for flaw in flaws]) == ([(55, TIME, 21.4)], [reason])
 
@@ -144,7 +155,7 @@ def test_a_reading_without_a_time_costs_none_of_its_neighbours(recorded_at: obje
 def test_nesting_deeper_than_the_reader_goes_is_unreadable() -> None:
     payload = b'{"data":' + b"[" * 100_000
 
-    assert [flaw.reason for flaw in parse_readings(Kind.JSON, payload).flaws] == [Reason.UNREADABLE]
+    assert [flaw.reason for flaw in read_json(payload).flaws] == [Reason.UNREADABLE]
 
 
 @pytest.mark.parametrize("kind", ["readings", "readings/raw", "info", "hello"])
@@ -188,6 +199,6 @@ def test_what_looks_like_a_nul_or_is_as_large_as_a_double_is_kept() -> None:
 
 
 def test_a_sensors_id_of_thousands_of_digits_is_unreadable() -> None:
-    datapoints, (flaw,) = parse_readings(Kind.RAW, b"{t:2026-01-15T08:30:00Z,%s:1}" % (b"5" * 5000))
+    datapoints, (flaw,) = parse_raw(b"{t:2026-01-15T08:30:00Z,%s:1}" % (b"5" * 5000))
 
     assert (datapoints, flaw.reason) == ([], Reason.UNREADABLE)

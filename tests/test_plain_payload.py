@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestor.payload import Readings, parse_each, parse_plain
+from ingestor.payload import Readings, parse_each
+from ingestor.plain import parse_plain
 
 odd = (
     st.none()

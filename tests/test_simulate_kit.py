@@ -14,7 +14,7 @@ from conftest import RunningBroker
 from mqtt_device import known
 from waiting import wait_for
 
-from ingestor.payload import Kind, parse_readings
+from ingestor.payload import parse_each, parse_raw
 from scripts.firmware import CHANNELS, KEYS, SENSORS, Firmware, json_payload, plausible_value, raw_payload
 from scripts.simulate_kit import Kit, run
 from sql import DictConnection
@@ -48,7 +48,7 @@ def test_a_kit_2_3_sends_its_sensors_in_the_firmwares_order() -> None:
 def test_the_ingestor_reads_back_every_value_of_a_raw_payload(firmware: Firmware) -> None:
     values = firmware.readings(NOON)
 
-    datapoints, flaws = parse_readings(Kind.RAW, raw_payload(NOON, values))
+    datapoints, flaws = parse_raw(raw_payload(NOON, values))
 
     assert (datapoints, flaws) == ([(sensor, NOON, value) for sensor, value in values.items()], [])
 
@@ -56,7 +56,7 @@ def test_the_ingestor_reads_back_every_value_of_a_raw_payload(firmware: Firmware
 def test_the_ingestor_reads_back_every_value_of_a_json_payload(firmware: Firmware) -> None:
     values = firmware.readings(NOON)
 
-    datapoints, flaws = parse_readings(Kind.JSON, json_payload(NOON, values))
+    ((datapoints, flaws),), _ = parse_each(json_payload(NOON, values))
 
     assert (datapoints, flaws) == ([(sensor, NOON, value) for sensor, value in values.items()], [])
 

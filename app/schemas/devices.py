@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from app.schemas.base import ID, Request, time_field
 from app.schemas.catalogue import SensorMeasurement
 from app.wire import FILTERED
-from ingestor.payload import is_kept
+from ingestor.loose_json import is_kept
 from ingestor.times import parse_time
 
 STATES = ["not_configured", "never_published", "has_published"]
