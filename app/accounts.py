@@ -6,7 +6,7 @@ import psycopg
 
 from app.device_changes import restore_device
 from app.passwords import hash_password, weakness
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 

@@ -28,7 +28,7 @@ from app.openapi import SIGNED_IN
 from app.passwords import hash_password, outdated, password_matches
 from app.rate_limits import count_wrong_guess, refuse_guesses
 from app.scopes import ALL, scope_of, takes_token_in_query
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row, queries
 
 P = ParamSpec("P")

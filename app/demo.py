@@ -4,7 +4,7 @@ import secrets
 
 from app.device_changes import register_device
 from app.passwords import hash_password
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, queries
 
 _KIT = "sck:2,1"

@@ -10,7 +10,7 @@ from app.device_configs import add_first_config
 from app.device_tokens import add_token
 from app.errors import invalid, not_found
 from app.location import Place, blurred, city_of, geohash, rounded
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 _PLAIN = (

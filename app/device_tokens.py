@@ -8,7 +8,7 @@ from environs import FileAwareEnv
 from flask import current_app, has_app_context
 
 from app.sealing import seal
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 _ALPHABET = string.ascii_letters + string.digits

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 
 _NONCE_BYTES = 12
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flask_jwt_extended import create_access_token
 
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 ACCESS_LIFETIME = timedelta(days=1)

@@ -5,15 +5,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ingestor.batch import LATEST_AHEAD, Asked, Batch
-from ingestor.known import EARLIEST, Known, hash_token
+from ingestor.known import EARLIEST, Known
 from ingestor.loose_json import parse_json, parse_object
 from ingestor.payload import Flaw, Readings, Reason, parse_each, parse_raw
 from ingestor.plain import Plain, parse_plain
 from ingestor.reports import ConfigReport, parse_config_report, parse_errors
+from ingestor.tokens import hash_token
 from ingestor.topics import Kind, Topic, parse_topic
 from sql import DictConnection, queries
-
-__all__ = ["Message", "hash_token", "read_messages"]
 
 _MICROSECOND = timedelta(microseconds=1)
 _NO_INFO = (

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 from ingestor.sensors import Sensors
 from ingestor.strangers import Strangers
+from ingestor.tokens import hash_token
 from ingestor.versions import Versions
 from sql import DictConnection, queries
 
@@ -14,11 +14,6 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _MOST = 200_000  # of each kind, some 30 MB: beyond that it starts anew
 _USE_NOTED_FOR = timedelta(minutes=5)
-
-
-def hash_token(token: str) -> bytes:
-    """Return the form in which the database knows a device token."""
-    return sha256(token.encode()).digest()
 
 
 class Known:

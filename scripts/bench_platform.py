@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from app.seed import seed
-from ingestor.known import hash_token
+from ingestor.tokens import hash_token
 from scripts import services
 from scripts.supervisor import running
 from sql import DictConnection, queries

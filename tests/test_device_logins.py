@@ -20,7 +20,7 @@ from waiting import wait_for
 from app.broker.dynsec import document
 from app.config import Config
 from app.sealing import unseal
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from scripts.tls import make_certificates
 from sql import DictConnection
 

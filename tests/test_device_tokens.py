@@ -11,8 +11,8 @@ from waiting import wait_for
 
 from app.config import Config
 from app.sealing import unseal
-from ingestor.intake import hash_token
 from ingestor.strangers import PER_TOKEN, TOGETHER, Strangers
+from ingestor.tokens import hash_token
 from sql import DictConnection
 
 RAW = b"{t:2026-01-15T08:3%d:00Z,55:21.4}"

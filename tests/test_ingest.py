@@ -19,9 +19,10 @@ from proxy import proxy_to
 from readings import receive
 from waiting import refresh_all, wait_for
 
-from ingestor.intake import Message, hash_token
+from ingestor.intake import Message
 from ingestor.stopping import Stopping
 from ingestor.store import Store
+from ingestor.tokens import hash_token
 from sql import DictConnection
 
 # The reference's own examples: the kits' compact grammar, and JSON.

@@ -13,9 +13,10 @@ from postgres_servers import PostgresServer, server_directory, start_server
 from waiting import wait_for
 
 from app.cli import almanac
-from ingestor.intake import Message, hash_token
+from ingestor.intake import Message
 from ingestor.stopping import Stopping
 from ingestor.store import Store
+from ingestor.tokens import hash_token
 from sql import DictConnection, connect
 from sql.migrate import MigrationError, available, migrate
 

@@ -13,7 +13,7 @@ from waiting import wait_for
 from werkzeug.test import TestResponse
 
 from app.jobs.onboarding import adopt_overtaken, purge_orphans
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, queries
 
 INFO = b'{"time":"2026-11-22T18:30:05Z","hw_ver":"2.3","id":"6C4C1AF4","sam_ver":"0.9.11","mac":"5E:CF:7F:D1:75:78"}'

@@ -8,7 +8,7 @@ from caller import Caller
 from flask import Flask
 
 from app.catalogue import insert_sensor
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, queries
 
 DAY = {"from": "2026-01-15", "to": "2026-01-16", "rollup": "1m"}

@@ -31,8 +31,9 @@ from app.factory import create_app
 from app.jobs import recalibrate
 from app.jobs.purges import purge
 from app.jobs.sites import tend
-from ingestor.intake import hash_token, read_json
+from ingestor.intake import read_json
 from ingestor.known import Known
+from ingestor.tokens import hash_token
 from ingestor.writer import Writer
 from sql import queries
 

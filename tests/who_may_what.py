@@ -24,7 +24,7 @@ from app.jobs.periodic import PERIODS
 from app.passwords import hash_password
 from app.scopes import SCOPES
 from app.sessions import begin_session
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, queries
 
 CALLERS = ("nobody", "other", "owner", "researcher", "admin", "revoked", "expired", "scope")

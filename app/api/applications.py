@@ -13,7 +13,7 @@ from app.errors import invalid, not_found, refuse
 from app.policy import owns
 from app.schemas.applications import Application, ApplicationChanges, MadeApplication, NewApplication
 from app.schemas.base import Done
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row, queries
 
 blueprint = Blueprint("applications", __name__, description="Applications that act for users, by OAuth2")

@@ -21,7 +21,7 @@ from app.schemas.base import Done
 from app.schemas.device_lifecycle import ArchivedDevice, NewTransfer, Purge, Transfer, TransferAcceptance
 from app.schemas.devices import Device
 from app.wire.devices import device_json
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 blueprint = Blueprint("device_lifecycle", __name__, description="The trash, and the way of a device to another owner")

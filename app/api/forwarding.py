@@ -22,7 +22,7 @@ from app.schemas.forwarding import (
     NewDestination,
 )
 from app.sealing import seal
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import queries
 
 blueprint = Blueprint("forwarding", __name__, description="Forwarding readings over MQTT")

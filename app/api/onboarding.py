@@ -25,7 +25,7 @@ from app.schemas.devices import Device
 from app.schemas.onboarding import Address, Begun, Orphan, OrphanChanges, Username
 from app.sealing import seal, unseal
 from app.wire.devices import device_json
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 blueprint = Blueprint("onboarding", __name__, description="Setting up devices")

@@ -15,7 +15,7 @@ from app.rate_limits import limit_resets
 from app.schemas.accounts import NewPassword, ResetRequest, User
 from app.schemas.base import Done
 from app.wire.users import user_json
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row, queries
 
 blueprint = Blueprint("password_resets", __name__, description="Forgotten passwords")

@@ -12,7 +12,7 @@ from app.database import connection
 from app.errors import not_found
 from app.schemas.base import Done
 from app.schemas.tokens import MadeToken, NewToken, Token
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import queries
 
 blueprint = Blueprint("tokens", __name__, description="Private tokens")

@@ -26,7 +26,7 @@ from app.schemas.webhooks import (
 )
 from app.sealing import seal
 from app.webhooks.signature import new_secret
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row, queries
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import paho.mqtt.client as mqtt
 
 from app.broker.connection import BrokerError, Connection
 from app.sealing import unseal
-from ingestor.intake import hash_token
 from ingestor.mqtt import make_client
+from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
 log = logging.getLogger(__name__)

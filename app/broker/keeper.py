@@ -19,8 +19,8 @@ from app.broker.configs import ConfigKeeper, Retained
 from app.broker.connection import BrokerError
 from app.broker.dynsec import BATCH, Dynsec
 from app.sealing import seal, unseal
-from ingestor.intake import hash_token
 from ingestor.stopping import Stopping
+from ingestor.tokens import hash_token
 from sql import DictConnection, connect, queries
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from app.config import Config
 from app.jobs.mail import deliver
 from app.jobs.queue import enqueue
 from app.mail import send_later
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row, connect, queries
 
 log = logging.getLogger(__name__)

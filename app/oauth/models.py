@@ -5,7 +5,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMixin
 
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row
 
 

@@ -18,7 +18,7 @@ from app.database import connection
 from app.oauth.models import Client, Code, Token
 from app.scopes import SCOPES
 from app.sessions import RefreshError, begin_session, find_refreshable, refresh_session
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import Row, queries
 
 _ACCESS_LIFETIME = timedelta(hours=1)  # applications know how to refresh

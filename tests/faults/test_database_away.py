@@ -20,7 +20,7 @@ from waiting import wait_for
 from app.config import Config
 from app.factory import create_app
 from app.seed import seed
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from scripts import services
 from scripts.supervisor import Child
 from sql import connect, queries

@@ -13,7 +13,7 @@ from fleet import Device, Fleet
 from postgres_servers import PostgresServer, prepare_server, server_directory, start_server
 from waiting import wait_for
 
-from ingestor.intake import hash_token
+from ingestor.tokens import hash_token
 from sql import connect, queries
 
 SIZE = 8 * 1024 * 1024
