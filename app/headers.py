@@ -6,10 +6,13 @@ from flask import Flask, Response, request
 
 # No cookie opens the API, so to let every origin in, with credentials, gives no page more than its user has given it.
 # Pages of our own, which do know a cookie, are HTML or below /ui, and let nobody in.
-_EXPOSED = "ETag, Link, Per-Page, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Total"
+_EXPOSED = (
+    "Content-Disposition, ETag, Link, Location, Per-Page, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+    "Retry-After, Total, WWW-Authenticate"
+)
 _ALLOWED = (
-    "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, OnboardingSession, "
-    "X-Requested-With"
+    "Authorization, Cache-Control, Content-Encoding, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, "
+    "Last-Event-ID, OnboardingSession, X-Requested-With"
 )
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_S = 86_400

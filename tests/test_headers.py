@@ -17,6 +17,7 @@ def test_a_page_of_any_origin_reads_answers_and_errors(anybody: Caller, path: st
     assert "Origin" in headers["Vary"]
     exposed = set(headers["Access-Control-Expose-Headers"].split(", "))
     assert exposed >= {"Total", "Per-Page", "Link", "ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    assert exposed >= {"Location", "Content-Disposition", "WWW-Authenticate"}
 
 
 @pytest.mark.parametrize("path", ["/v0/devices/1", "/devices/1", "/v0/nothing-here"])
@@ -31,6 +32,7 @@ def test_a_browser_may_ask_before_it_sends(anybody: Caller, path: str, method: s
     assert method in answer.headers["Access-Control-Allow-Methods"]
     allowed = {header.lower() for header in answer.headers["Access-Control-Allow-Headers"].split(", ")}
     assert allowed >= {"authorization", "onboardingsession", "content-type", "idempotency-key"}
+    assert allowed >= {"last-event-id", "content-encoding"}  # of a page that listens with a token, of one that packs
 
 
 def test_no_page_of_ours_can_be_read_by_others(anybody: Caller) -> None:
