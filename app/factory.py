@@ -12,12 +12,14 @@ import psycopg
 from flask import Flask, Response, request
 from flask_smorest import Blueprint
 from psycopg_pool import PoolTimeout
+from redis import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
 from app import api as resources
 from app import browser, compression, headers, metrics, pages, rate_limits, ui_session
 from app.api import devices_query, devices_v1, docs, filtering, health, history_query, paging, search
+from app.api.bodies import MOST_BYTES, WholeRequest
 from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
 from app.errors import EnvelopedApi, envelope, refuse
@@ -52,6 +54,7 @@ def create_app(config: Config | None = None) -> Flask:
     """Make the application; without a config it is read from the environment."""
     config = config or Config.from_env()
     app = Flask(__name__)
+    app.request_class = WholeRequest
     app.url_map.strict_slashes = False  # official clients append a slash
     app.url_map.converters["int"] = _IdConverter
     app.config.update(
@@ -62,7 +65,7 @@ def create_app(config: Config | None = None) -> Flask:
         OPENAPI_JSON_PATH="openapi.json",
         JWT_SECRET_KEY=config.secret_key,
         PUBLIC_URL=config.public_url,
-        MAX_CONTENT_LENGTH=10 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=MOST_BYTES,
     )
     app.wsgi_app = _UnprefixedIsV0(app.wsgi_app)  # type: ignore[method-assign]
     if config.trusted_proxies:
@@ -148,6 +151,13 @@ def _database_away(error: Exception) -> Response:
     return answer
 
 
+def _queue_away(error: Exception) -> Response:
+    log.warning("Redis is away", extra={"error": str(error)})
+    answer = envelope(503, "the queue of jobs does not answer; try again in a minute")
+    answer.headers["Retry-After"] = "60"
+    return answer
+
+
 def _undone(error: Exception) -> Response:
     log.warning("undone", extra={"error": str(error).strip()})
     answer = envelope(503, "other writes were in the way and nothing has changed; try again")
@@ -175,6 +185,7 @@ def _unexpected(error: Exception) -> Response:
 _HANDLERS: dict[Callable[[Exception], Response], tuple[type[Exception], ...]] = {
     _database_away: (PoolTimeout, *AWAY),
     _behind: BEHIND,
+    _queue_away: (RedisError,),
     _undone: (
         psycopg.errors.DeadlockDetected,
         psycopg.errors.LockNotAvailable,

@@ -142,6 +142,7 @@ def test_a_failed_job_that_is_no_mail_is_not_sent(work: Callable[[], None], queu
     work()
 
     assert admin.post(f"/v0/admin/failed_mails/{job.id}/send").status_code == 404
+    assert admin.post("/v0/admin/failed_mails/no+job's id/send").status_code == 404
     assert queue.failed_job_registry.get_job_ids() == [job.id]
 
 

@@ -158,7 +158,9 @@ def test_sign_ups_from_one_address_are_limited(limited: Callable[..., Flask]) ->
     assert Caller(app).post("/v0/users", {}).status_code == 429
 
 
-def test_without_redis_the_api_serves_and_checks_no_password(limited: Callable[..., Flask], user: Caller) -> None:
+def test_without_redis_the_api_serves_and_checks_no_password(
+    limited: Callable[..., Flask], user: Caller, conn: DictConnection
+) -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
     app = limited(redis_url=away, rate_limit_anonymous=1, rate_limit_token=1, rate_limit_sign_in=1)
     app.config["JWT_SECRET_KEY"] = user.app.config["JWT_SECRET_KEY"]
@@ -169,3 +171,6 @@ def test_without_redis_the_api_serves_and_checks_no_password(limited: Callable[.
     refused = Caller(app).post("/v0/sessions", login)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
     assert Caller(app).get("/v0/me", auth=tuple(login.values())).status_code == 503
+    queries.set_role(conn, id=user.user["id"], role="admin")
+    refused = Caller(app, user.access_token).get("/v0/admin/failed_mails")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")

@@ -1,12 +1,24 @@
-"""Bodies of requests that may be packed, within one limit."""
+"""Bodies of requests, whole and unpacked, within one limit."""
 
 import zlib
+from typing import Any
 
+import flask
 from flask import request
 
 from app.errors import refuse
 
 MOST_BYTES = 10 * 1024 * 1024
+
+
+class WholeRequest(flask.Request):
+    """A request whose body is never just the beginning of one."""
+
+    def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        data = super().get_data(*args, **kwargs)
+        if self.content_length is None and len(data) == self.max_content_length:
+            self.stream.read(1)  # raises: Werkzeug ends a body that is sent in chunks at the limit, and says nothing
+        return data
 
 
 def unpacked(body: bytes) -> bytes:

@@ -19,12 +19,12 @@ def listed(queue: Queue) -> list[dict[str, Any]]:
 
 def send(queue: Queue, mail_id: str) -> bool:
     """Queue one of them again, with no more than one try; whether there is such a mail. Raises redis.RedisError."""
-    job = queue.fetch_job(mail_id)
-    if job is None or job.func_name != _DELIVER:
-        return False
     try:
+        job = queue.fetch_job(mail_id)
+        if job is None or job.func_name != _DELIVER:
+            return False
         queue.failed_job_registry.requeue(job)
-    except InvalidJobOperation:
+    except (InvalidJobOperation, ValueError):  # ValueError: no job of RQ's has such an id
         return False
     return True
 
