@@ -125,6 +125,8 @@ def _identify() -> Asker | None:
     if token is None and request.url_rule and takes_token_in_query(request.method, request.url_rule.rule):
         token = request.args.get("access_token")
     if not token:
+        if request.headers.get("Authorization"):
+            _unauthorized("the header Authorization holds neither `Bearer` and a token nor HTTP basic credentials")
         return None
     return _by_private_token(token) if token.startswith(PRIVATE_TOKEN_PREFIX) else _by_access_token(token)
 

@@ -1,5 +1,8 @@
 """What every route takes, and what none accepts, whatever it is for."""
 
+import gzip
+from io import BytesIO
+
 import pytest
 from caller import Caller
 
@@ -100,3 +103,30 @@ def test_a_request_that_reaches_nothing_is_told_so(anybody: Caller, user: Caller
     assert "takes GET, HEAD, OPTIONS, POST, and not DELETE" in anybody.delete("/v0/devices").json["message"]
     large = user.post("/v0/devices", data=b"{" * (10 * 2**20 + 1), content_type="application/json")
     assert (large.status_code, large.json["message"][:32]) == (413, "at most 10,485,760 bytes are tak")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v0/devices", "/v0/devices/import", "/v0/devices/{}/readings", "/v0/devices/{}/uploads"]
+)
+def test_a_body_in_chunks_that_is_too_large_is_refused_and_not_cut_off(user: Caller, path: str) -> None:
+    path = path.format(user.register_device()["id"])
+    lines = b"TIME,TEMP\n\n\n,55\n" + b"2026-01-15T08:30:00Z,21.40\n" * 400_000
+
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    answer = user.post(path, input_stream=BytesIO(lines), environ_overrides=chunked)
+
+    assert (answer.status_code, answer.json["id"]) == (413, "content_too_large")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v0/devices", b'{"name": "Roof"}'), ("/v0/devices/import", b"name\nRoof\n")]
+)
+def test_a_body_may_be_packed(user: Caller, path: str, body: bytes) -> None:
+    assert user.post(path, data=gzip.compress(body), headers={"Content-Encoding": "gzip"}).status_code in (200, 201)
+
+
+@pytest.mark.parametrize("header", ["abc", "Token abc", "Bearer", "Bearer ", "Basic !", "Digest a=b"])
+def test_credentials_of_another_kind_are_refused_and_not_passed_over(anybody: Caller, header: str) -> None:
+    answer = anybody.get("/v0/devices", headers={"Authorization": header})
+
+    assert (answer.status_code, answer.json["id"]) == (401, "unauthorized")

@@ -9,6 +9,7 @@ import flask
 from marshmallow import Schema, fields, missing
 from webargs.flaskparser import FlaskParser
 
+from app.api.bodies import unpacked
 from app.errors import invalid
 
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -26,7 +27,7 @@ class BodyParser(FlaskParser):
         if req.mimetype in (_FORM, _MULTIPART) and not body.lstrip().startswith(b"{"):
             unfolded = _unfold(req.form.items(multi=True))
             return {name: _typed(value, schema.fields.get(name)) for name, value in unfolded.items()}
-        return _object(body) if body.strip() else missing
+        return _object(unpacked(body)) if body.strip() else missing
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from flask_smorest import Blueprint
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from app.api.bodies import unpacked
 from app.api.devices import permitted
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
@@ -56,7 +57,7 @@ def import_devices() -> Response:
 def _text() -> str:
     # Of what calls itself another form, as whatever curl sends does, a look into `files` would leave no body.
     upload = next(iter(request.files.values()), None) if request.mimetype == "multipart/form-data" else None
-    data = upload.read() if upload else request.get_data()
+    data = unpacked(upload.read() if upload else request.get_data())
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
