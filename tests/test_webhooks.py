@@ -315,6 +315,51 @@ def test_what_was_tried_for_two_days_is_given_up_though_the_webhook_takes_other_
     assert user.get(f"/v0/webhooks/{webhook['id']}").json["enabled"]
 
 
+@pytest.mark.usefixtures("loopback_is_public", "work")
+def test_what_has_failed_lets_what_is_newer_go_first(user: Caller, conn: DictConnection, receiver: Receiver) -> None:
+    webhook = make(user, receiver)
+
+    def send() -> str:
+        queued = user.post(f"/v0/webhooks/{webhook['id']}/test").json["id"]
+        let_time_pass(conn)
+        jobs.deliver()
+        return str(queued)
+
+    receiver.status = 500
+    older = send()
+    receiver.status = 204
+    newer = send()
+
+    sent = [request.headers["webhook-id"] for request in receiver.requests]
+    assert sent == [older, newer, older]
+
+
+@pytest.mark.usefixtures("loopback_is_public", "work")
+def test_a_webhook_of_a_closed_account_is_sent_nothing(user: Caller, receiver: Receiver) -> None:
+    webhook = make(user, receiver)
+    user.post(f"/v0/webhooks/{webhook['id']}/test")
+    user.delete("/v0/me")
+
+    jobs.deliver()
+
+    assert receiver.requests == []
+
+
+def test_webhooks_and_what_they_were_sent_are_listed_to_their_owner_the_newest_first(
+    user: Caller, new_user: Callable[..., Caller], receiver: Receiver
+) -> None:
+    first, second = make(user, receiver), make(user, receiver)
+    make(new_user(), receiver)
+    sent = [user.post(f"/v0/webhooks/{first['id']}/test").json["id"] for _ in range(3)]
+    user.post(f"/v0/webhooks/{second['id']}/test")
+
+    deliveries = user.get(f"/v0/webhooks/{first['id']}/deliveries?per_page=2")
+
+    assert [webhook["id"] for webhook in user.get("/v0/webhooks").json] == [second["id"], first["id"]]
+    assert [delivery["id"] for delivery in deliveries.json] == sent[:0:-1]
+    assert deliveries.headers["Total"] == "3"
+
+
 @pytest.mark.usefixtures("loopback_is_public")
 def test_an_answer_that_is_no_http_counts_as_a_failure(user: Caller, work: Work, receiver: Receiver) -> None:
     def answer(babbler: socket.socket) -> None:
