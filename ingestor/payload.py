@@ -138,7 +138,7 @@ def _pairs(text: bytes) -> Iterator[tuple[bytes, bytes]]:
         match = _PAIR.match(text, position)
         if match is None:
             if text[position:].strip():
-                raise ValueError(f"expected ID:VALUE at byte {position + 1}")
+                raise ValueError(f"expected ID:VALUE at byte {position + 2}")  # the first one is the brace
             return
         yield match[1], match[2]
         position = match.end()

@@ -152,6 +152,64 @@ def test_a_reading_without_a_time_costs_none_of_its_neighbours(recorded_at: obje
     assert (datapoints, [flaw.reason for flaw in flaws]) == ([(55, TIME, 21.4)], [reason])
 
 
+@pytest.mark.parametrize(
+    ("read", "payload", "expected"),
+    [
+        (read_json, b"nonsense", "no JSON"),
+        (read_json, b"[]", '"data"'),
+        (read_json, b"{}", '"data"'),
+        (read_json, b'{"data":{"recorded_at":"2026-01-15T08:30:00Z","sensors":[]}}', '"data"'),
+        (read_json, b'{"data":[7]}', "a list of sensors"),
+        (read_json, b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z"}]}', "a list of sensors"),
+        (read_json, b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":{"id":55}}]}', "a list of sensors"),
+        (read_json, b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[7]}]}', "a sensor's id"),
+        (read_json, b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"value":1}]}]}', "a sensor's id"),
+        (
+            read_json,
+            b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"id":true,"value":1}]}]}',
+            "sensor's id",
+        ),
+        (
+            read_json,
+            b'{"data":[{"recorded_at":"2026-01-15T08:30:00Z","sensors":[{"id":5.5,"value":1}]}]}',
+            "sensor's id",
+        ),
+        (parse_raw, b"t:2026-01-15T08:30:00Z,55:21.4}", "{t:TIME"),
+        (parse_raw, b"{t:2026-01-15T08:30:00Z,55:21.4", "{t:TIME"),
+        (parse_raw, b"{t:2026-01-15T08:30:00Z,t1:21.4}", "ID:VALUE at byte 25"),
+    ],
+)
+def test_what_has_another_shape_is_kept_aside_with_what_was_expected(
+    read: Callable[[bytes], Readings], payload: bytes, expected: str
+) -> None:
+    datapoints, (flaw,) = read(payload)
+
+    assert (datapoints, flaw.reason) == ([], Reason.UNREADABLE)
+    assert expected in flaw.detail
+
+
+def test_a_kit_that_has_measured_nothing_says_nothing_and_values_without_a_time_are_kept_aside() -> None:
+    _, (flaw,) = parse_raw(b"{55:21.4}")
+
+    assert parse_raw(b"{}") == ([], [])
+    assert (flaw.reason, flaw.item) == (Reason.NO_TIME, b"{55:21.4}")
+
+
+@pytest.mark.parametrize(
+    ("payload", "receipt"),
+    [
+        (b'{"id":7,"data":[]}', 7),
+        (b'{"id":"a","data":7}', "a"),
+        (b'{"id":true,"data":[]}', None),
+        (b'{"id":[],"data":[]}', None),
+        (b'{"data":[]}', None),
+        (b"[]", None),
+    ],
+)
+def test_whoever_gives_a_message_a_number_or_a_word_gets_a_receipt(payload: bytes, receipt: str | int | None) -> None:
+    assert parse_each(payload)[1] == receipt
+
+
 def test_nesting_deeper_than_the_reader_goes_is_unreadable() -> None:
     payload = b'{"data":' + b"[" * 100_000
 

@@ -18,6 +18,18 @@ def test_iso_8601_is_read_in_any_zone(time: datetime) -> None:
     assert parse_time(time.isoformat()) == time
 
 
+@given(any_time, st.sampled_from(["T", " "]), st.sampled_from(["", " "]))
+def test_a_time_without_leading_zeros_is_read_in_any_zone(time: datetime, middle: str, before_zone: str) -> None:
+    east = int((time.utcoffset() or timedelta(0)).total_seconds()) // 60
+    zone = f"{'-' if east < 0 else '+'}{abs(east) // 60:02}:{abs(east) % 60:02}"
+    date, clock = (
+        f"{time.year}-{time.month}-{time.day}",
+        f"{time.hour}:{time.minute}:{time.second}.{time.microsecond:06}",
+    )
+
+    assert parse_time(f"{date}{middle}{clock}{before_zone}{zone}") == time
+
+
 @given(any_time)
 def test_unix_seconds_and_milliseconds_are_read(time: datetime) -> None:
     time = time.replace(microsecond=0)
@@ -57,6 +69,8 @@ def test_what_clients_really_send_is_read(text: str, time: datetime) -> None:
         "2026-01-15T25:00:00Z",
         "9" * 40,
         "2026-1-15T08:30:00+24:00",
+        "2026-1-15T08:30:00+23:60",
+        "٢٠٢٦",
     ],
 )
 def test_what_is_no_time_is_shown_with_what_would_be_one(text: str) -> None:
