@@ -9,7 +9,7 @@ from ingestor.refusals import put_each
 from ingestor.writer import Writer, Written
 from sql import DictConnection, queries
 
-_MOST_MESSAGES = 2000  # at once; a kit sends one a minute
+_MOST_MESSAGES = 2000  # at a time
 
 
 def adopt(conn: DictConnection, device_id: int, token_hash: bytes, since: datetime) -> int:
@@ -18,18 +18,22 @@ def adopt(conn: DictConnection, device_id: int, token_hash: bytes, since: dateti
     What cannot be stored goes back into quarantine, now as the device's; so does a message that the database refuses,
     and the others are stored.
     """
+    known, name = Known(), token_hash.hex()  # the token itself is not known here, and need not be
+    known.remember(name, device_id)
+    writer = Writer(known, by_copy=False)
+
+    def write(messages: Sequence[Message]) -> Written:
+        with conn.transaction():
+            return writer.write(conn, read_messages(conn, messages, known, datetime.now(UTC)))
+
+    def put_aside(message: Message, error: Exception) -> Written:
+        return writer.write(conn, refused(message, device_id, error))
+
+    adopted = 0
     with conn.transaction():
-        rows = queries.take_quarantine_of_token(conn, token_hash=token_hash, since=since, most=_MOST_MESSAGES)
-        if not rows:
-            return 0
-        known, name = Known(), token_hash.hex()  # the token itself is not known here, and need not be
-        known.remember(name, device_id)
-        messages = [read_early(row["topic"].replace("/sck/+/", f"/sck/{name}/"), bytes(row["payload"])) for row in rows]
-        writer = Writer(known, by_copy=False)
-
-        def write(some: Sequence[Message]) -> Written:
-            with conn.transaction():
-                return writer.write(conn, read_messages(conn, some, known, datetime.now(UTC)))
-
-        put_each(messages, write, lambda message, error: writer.write(conn, refused(message, device_id, error)))
-    return len(rows)
+        while rows := queries.take_quarantine_of_token(conn, token_hash=token_hash, since=since, most=_MOST_MESSAGES):
+            topics = [row["topic"].replace("/sck/+/", f"/sck/{name}/") for row in rows]
+            messages = [read_early(topic, bytes(row["payload"])) for topic, row in zip(topics, rows, strict=True)]
+            put_each(messages, write, put_aside)
+            adopted += len(rows)
+    return adopted

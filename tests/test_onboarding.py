@@ -12,6 +12,7 @@ from kits import publish
 from waiting import wait_for
 from werkzeug.test import TestResponse
 
+from app import adoption
 from app.jobs.onboarding import adopt_overtaken, purge_orphans
 from ingestor.tokens import hash_token
 from sql import DictConnection, queries
@@ -62,6 +63,19 @@ class App:
 
     def register(self, caller: Caller) -> TestResponse:
         return caller.post("/v0/onboarding/register", headers=self.headers)
+
+
+def keep_as_strangers(conn: DictConnection, *sent: tuple[App, bytes]) -> None:
+    """Put what apps' devices have sent into quarantine, as an ingestor does while nobody knows their tokens."""
+    queries.insert_quarantine(
+        conn,
+        device_ids=[None] * len(sent),
+        token_hashes=[hash_token(app.token) for app, _ in sent],
+        topics=["device/sck/+/readings/raw"] * len(sent),
+        payloads=[payload for _, payload in sent],
+        reasons=["unknown_token"] * len(sent),
+        details=[""] * len(sent),
+    )
 
 
 def test_a_kit_is_set_up_and_loses_nothing_that_it_has_sent_meanwhile(
@@ -120,6 +134,19 @@ def test_a_message_that_no_database_keeps_is_in_no_devices_way(
     assert item["reason"] == "unreadable"
 
 
+def test_a_kit_that_has_sent_for_days_before_it_is_registered_loses_nothing(
+    user: Caller, anybody: Caller, conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "_MOST_MESSAGES", 2)
+    app = App(anybody, name="Terrace")
+    keep_as_strangers(conn, *((app, b"{t:2026-01-15T08:3%d:00Z,55:%d}" % (minute, minute)) for minute in range(5)))
+
+    device_id = app.register(user).json["id"]
+
+    stored = [value for _, value in user.history(device_id, 55, rollup="0s", **DAY)]
+    assert stored == [0, 1, 2, 3, 4]
+
+
 def test_a_message_that_the_database_refuses_is_in_no_others_way(
     user: Caller, anybody: Caller, conn: DictConnection, environment: None
 ) -> None:
@@ -128,15 +155,7 @@ def test_a_message_that_the_database_refuses_is_in_no_others_way(
     payloads = [b"{t:2026-01-15T08:30:00Z,55:21.4}", b"{t:2026-01-15T08:31:00Z,55:22.5}"]
     refused = b"{t:2026-01-15T08:32:00Z,55:-999}"
     sent = [(apps[0], payloads[0]), (apps[0], refused), (apps[0], payloads[1]), (apps[1], payloads[0])]
-    queries.insert_quarantine(
-        conn,
-        device_ids=[None] * 4,
-        token_hashes=[hash_token(app.token) for app, _ in sent],
-        topics=["device/sck/+/readings/raw"] * 4,
-        payloads=[payload for _, payload in sent],
-        reasons=["unknown_token"] * 4,
-        details=[""] * 4,
-    )
+    keep_as_strangers(conn, *sent)
     conn.execute("ALTER TABLE components ADD CONSTRAINT refuses CHECK (latest_value <> -999)")
 
     adopt_overtaken()
