@@ -82,6 +82,23 @@ def test_the_access_log_of_the_server_shows_no_token(config: Config, tmp_path: P
     assert "/v0/nothing?access_token=…" in access_log.read_text()
 
 
+def test_all_that_the_api_says_is_json_with_the_reason_beside_the_event(config: Config) -> None:
+    port, redis = free_port(), f"redis://127.0.0.1:{free_port()}/0"
+    env = {"DATABASE_URL": config.database_url, "REDIS_URL": redis, "SECRET_KEY": config.secret_key}
+    serve = [Path(sys.executable).with_name("almanac"), "serve", "--port", str(port), "--workers", "1"]
+    with subprocess.Popen(serve, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            wait_for(lambda: answers(port, b"GET /v0/me HTTP/1.0\r\n\r\n", b"HTTP/1."))
+        finally:
+            server.terminate()
+        lines = [json.loads(line) for line in server.stdout or ()]
+
+    assert "Booting worker" in "".join(line["event"] for line in lines)
+    away = next(line for line in lines if line["event"] == "no rate limits: Redis does not answer")
+    assert (away["level"], away["logger"]) == ("warning", "app.rate_limits")
+    assert "refused" in away["error"]
+
+
 def test_the_log_of_the_suite_holds_no_secret(user: Caller, anybody: Caller, config: Config) -> None:
     """Runs last, whatever the order of the others: see conftest.py."""
     made = user.post("/v0/me/tokens", {"name": "t", "scopes": ["account"]}).json

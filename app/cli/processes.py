@@ -42,7 +42,7 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         "--workers": workers,
         "--threads": threads,
         "--worker-class": "app.live.worker.Worker",
-        "--logger-class": "app.access_log.MaskedLogger",
+        "--logger-class": "app.gunicorn_log.JsonLogger",
     }
     if metrics.address():
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="almanac-metrics-")
