@@ -533,3 +533,19 @@ def test_an_application_without_a_secret_must_say_where_it_is(maker: Caller) -> 
     answer = maker.post("/v0/applications", {"name": "map", "scopes": ["account"], "confidential": False})
 
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["redirect_uris"])
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation", "introspection"])
+@pytest.mark.parametrize("client", ["\xe9", "%00", "nobody"])
+def test_credentials_that_nobody_has_are_no_error_of_ours(platform: Platform, endpoint: str, client: str) -> None:
+    fields = {"grant_type": "client_credentials", "token": "x"}
+
+    answer = requests.post(platform.endpoint(endpoint), fields, auth=(client, "secret"), timeout=10)
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_a_page_of_consent_for_an_impossible_client_says_so(platform: Platform) -> None:
+    url = f"{platform.endpoint('authorization')}?response_type=code&client_id=%00"
+
+    assert requests.get(url, timeout=10).status_code == 400

@@ -86,6 +86,12 @@ def metadata() -> Row:
     }
 
 
+@blueprint.errorhandler(UnicodeDecodeError)
+def unreadable(error: UnicodeDecodeError) -> tuple[Row, int]:
+    """Answer as to any credentials that are no good: Authlib takes for granted that they are in UTF-8."""
+    return {"error": "invalid_client", "error_description": "the credentials are not in UTF-8"}, 401
+
+
 @blueprint.errorhandler(InsecureTransportError)
 def insecure(error: InsecureTransportError) -> tuple[Row, int]:
     """Only this machine may be asked without TLS."""

@@ -28,7 +28,7 @@ _ANY = [*_CONFIDENTIAL, "none"]
 
 def _find_client(client_id: str) -> Client | None:
     with connection() as conn:
-        row = queries.application_by_client_id(conn, client_id=client_id)
+        row = queries.application_by_client_id(conn, client_id=client_id.replace("\0", ""))
     return Client(row) if row else None
 
 
