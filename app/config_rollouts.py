@@ -17,7 +17,8 @@ def start(conn: DictConnection, owner_id: int, device_ids: list[int], asked: Map
     `asked` as ConfigRequest loads it, `fields` are experiment_id, user_id and percent. Refuses with 422, and so tells
     nobody, where the kit of one device does not allow it.
     """
-    configs = [Jsonb(resolved(conn, device_id, asked)) for device_id in device_ids]
+    device_ids = sorted(device_ids)
+    configs = [Jsonb(config) for config in resolved(conn, device_ids, asked)]
     rollout_id: int = queries.insert_config_rollout(conn, owner_id=owner_id, config=Jsonb(asked), **fields)
     queries.insert_config_rollout_devices(conn, rollout_id=rollout_id, device_ids=device_ids, configs=configs)
     _tell(conn, rollout_id, fields["percent"], len(device_ids))

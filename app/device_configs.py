@@ -1,6 +1,6 @@
 """What a device is to be told: what somebody asks for, on top of what its kit says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import jsonschema_rs
@@ -18,21 +18,25 @@ def add_config(conn: DictConnection, device_id: int, asked: Mapping[str, Any], a
 
     `asked` as ConfigRequest loads it. Refuses with 422 what the device's kit does not allow.
     """
-    config = Jsonb(resolved(conn, device_id, asked))
-    version: int = queries.insert_device_config(conn, device_id=device_id, config=config, author_id=author_id)
+    (config,) = resolved(conn, [device_id], asked)
+    version: int = queries.insert_device_config(conn, device_id=device_id, config=Jsonb(config), author_id=author_id)
     return version
 
 
 def add_first_config(conn: DictConnection, device_id: int) -> None:
     """Let a new device be told what its kit says, if that says anything."""
-    blueprint = queries.blueprint_of_device(conn, device_id=device_id)
+    (blueprint,) = queries.blueprints_of_devices(conn, device_ids=[device_id])
     if blueprint["publish_interval"] is not None or blueprint["components"] or blueprint["settings"]:
         add_config(conn, device_id, {}, None)
 
 
-def resolved(conn: DictConnection, device_id: int, asked: Mapping[str, Any]) -> Row:
-    """Return the whole configuration of a device; what is not asked for is as its kit says."""
-    blueprint = queries.blueprint_of_device(conn, device_id=device_id)
+def resolved(conn: DictConnection, device_ids: Sequence[int], asked: Mapping[str, Any]) -> list[Row]:
+    """Return the whole configurations of devices, ordered by id; what is not asked for is as their kits say."""
+    return [_resolved(blueprint, asked) for blueprint in queries.blueprints_of_devices(conn, device_ids=device_ids)]
+
+
+def _resolved(blueprint: Row, asked: Mapping[str, Any]) -> Row:
+    device_id = blueprint["device_id"]
     components: dict[str, Row] = dict(blueprint["components"])
     for key, component in (asked.get("components") or {}).items():
         if key not in blueprint["keys"]:

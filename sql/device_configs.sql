@@ -1,8 +1,9 @@
 -- What devices are told to do, and what they say that they do.
 
--- name: blueprint_of_device(device_id)^
--- What a device's kit says of its configuration, what its settings must satisfy, and which components it may name.
+-- name: blueprints_of_devices(device_ids)
+-- What each device's kit says of its configuration, what its settings must satisfy, and which components it may name.
 SELECT
+    d.id AS device_id,
     k.publish_interval,
     coalesce(k.settings, '{}') AS settings,
     k.settings_schema,
@@ -22,7 +23,8 @@ SELECT
     ) AS keys
 FROM devices AS d
 LEFT JOIN kits AS k ON k.id = d.kit_id
-WHERE d.id = :device_id;
+WHERE d.id = ANY(:device_ids::integer[])
+ORDER BY d.id;
 
 -- name: insert_device_config(device_id, config, author_id)$
 -- Make the next version and return its number; hold the device before.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from caller import Caller
 from conftest import RunningBroker
@@ -343,3 +344,23 @@ def test_all_others_are_told_where_one_has_changed_hands(
     change(user, rollout, percent=100)
 
     assert len(told(user, [device for device in devices if device != first])) == 9
+
+
+def test_a_roll_out_takes_the_same_few_queries_whatever_its_size(
+    user: Caller, new_user: Callable[..., Caller], devices: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lonely = new_user()
+    lonely.register_device()
+    executed: list[Any] = []
+    original = psycopg.Cursor.execute
+
+    def counting(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        executed.append(query)
+        return original(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counting)
+    roll_out(lonely, 100)
+    of_one = len(executed)
+    roll_out(user, 100)
+
+    assert len(executed) == 2 * of_one
