@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from sql.arrays import POSTGRES_EPOCH_US
+
 Integers = np.ndarray[Any, np.dtype[np.int32]]
 Times = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
-_POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Columns:
         columns: list[tuple[str, str, Any]] = [
             ("device_id", ">i4", self.device_ids),
             ("sensor_id", ">i4", self.sensor_ids),
-            ("time", ">i8", self.times - _POSTGRES_EPOCH_US),
+            ("time", ">i8", self.times - POSTGRES_EPOCH_US),
             ("raw", ">f8", self.raws),
             ("value", ">f8", None if null_values else self.values),
             ("calibration_id", ">i4", None if null_calibrations else self.calibration_ids),

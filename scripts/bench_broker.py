@@ -22,6 +22,7 @@ from ingestor.subscriber import Subscriber
 from scripts import services
 from scripts.bench_platform import peak_mb
 from scripts.bench_publisher import connections, json_payload, publish, publish_packet, readings
+from scripts.mosquitto import Broker
 from scripts.supervisor import running
 
 _PING, _PONG = b"\xc0\x00", b"\xd0\x00"
@@ -36,7 +37,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        broker = services.Broker(Path(name), *(services.free_port() for _ in range(3)))
+        broker = Broker(Path(name), *(services.free_port() for _ in range(3)))
         service = broker.service()
         configuration = broker.directory / "mosquitto.conf"
         configuration.write_text(configuration.read_text().replace("autosave_interval 1\n", "autosave_interval 0\n"))
@@ -46,7 +47,7 @@ def main() -> None:
             print(json.dumps(list(deafness(broker, process.pid, sizes)), indent=2))
 
 
-def leave_a_session(broker: services.Broker) -> None:
+def leave_a_session(broker: Broker) -> None:
     """Let everything wait for a subscriber that is away."""
     subscriber = Subscriber(broker.platform_url, "bench", 1)
     subscriber.start()
@@ -56,7 +57,7 @@ def leave_a_session(broker: services.Broker) -> None:
     subscriber.stop()
 
 
-def deafness(broker: services.Broker, pid: int, sizes: list[int]) -> Iterator[dict[str, Any]]:
+def deafness(broker: Broker, pid: int, sizes: list[int]) -> Iterator[dict[str, Any]]:
     """Let so many megabytes wait, one size after the other, and say of each how long the broker took to save it."""
     tokens = [f"bench{number:04}" for number in range(50)]
     times, values = readings(_PER_ROUND, len(tokens))

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import psycopg
-from psycopg import sql as text
 
 from app.seed import seed
+from ingestor.columns import Columns
+from ingestor.writer import COPY
 from sql import DictConnection, connect, queries
 from sql.migrate import migrate
 
@@ -20,13 +21,6 @@ YEARS = {1: 3, 2: 1, 3: 1}  # of each kit's history, up to END
 SENSORS = (10, 14, 53, 55, 56, 58, 193, 194, 195, 196, 197, 198, 199, 200, 201, 202, 203, 204, 205, 206)
 MINUTE_US = 60_000_000
 _WEEK = timedelta(days=7)
-_POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01
-# A row of COPY's binary form (PostgreSQL manual, COPY): the number of fields, then each with its length.
-_FIELDS = {"device_id": ">i4", "sensor_id": ">i4", "time": ">i8", "raw": ">f8", "value": ">f8"}
-_ROW = np.dtype(
-    [("fields", ">i2")] + [item for name, kind in _FIELDS.items() for item in ((f"{name}_length", ">i4"), (name, kind))]
-)
-_COPY = "COPY datapoints (device_id, sensor_id, time, raw, value) FROM STDIN (FORMAT BINARY)"
 _INSERT = (
     "INSERT INTO datapoints (device_id, sensor_id, time, raw, value) "
     "SELECT %s, %s, time, value, value FROM unnest(%s::timestamptz[], %s::float8[]) AS r (time, value)"
@@ -104,18 +98,13 @@ def _load(conn: DictConnection, years: dict[int, int]) -> None:
 
 
 def _copy(conn: DictConnection, device_id: int, start_us: int, count: int) -> None:
-    with conn.cursor().copy(text.SQL(_COPY)) as copy:
-        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-        for sensor_id in SENSORS:
-            rows = np.zeros(count, _ROW)
-            rows["fields"] = len(_FIELDS)
-            for name, kind in _FIELDS.items():
-                rows[f"{name}_length"] = np.dtype(kind).itemsize
-            rows["device_id"], rows["sensor_id"] = device_id, sensor_id
-            rows["time"] = start_us - _POSTGRES_EPOCH_US + np.arange(count) * MINUTE_US
-            rows["raw"] = rows["value"] = values(device_id, sensor_id, start_us, count)
-            copy.write(rows.tobytes())
-        copy.write(b"\xff\xff")
+    times = np.tile(start_us + np.arange(count) * MINUTE_US, len(SENSORS))
+    sensor_ids = np.repeat(SENSORS, count)
+    raws = np.concatenate([values(device_id, sensor_id, start_us, count) for sensor_id in SENSORS])
+    rows = Columns.of_raw(np.full(len(times), device_id), sensor_ids, times, raws)
+    with conn.cursor().copy(COPY) as copy:
+        for part in rows.binary():
+            copy.write(part)
 
 
 def _insert(conn: DictConnection, device_id: int, start_us: int, count: int) -> None:

@@ -35,6 +35,7 @@ from scripts.bench_publisher import (
     raw_payload,
     readings,
 )
+from scripts.mosquitto import Broker
 from scripts.supervisor import Service, running
 from sql import DictConnection, connect
 
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     """Start everything, measure, and return the figures."""
     url = stack.enter_context(database(arguments.server, directory))
     conn = stack.enter_context(connect(url))
-    broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
+    broker = Broker(directory / "broker", *(services.free_port() for _ in range(3)))
     broker_process = stack.enter_context(running(broker.service()))
     tokens = [f"bench{number:04}" for number in range(arguments.devices)]
     device_ids = make_devices(conn, tokens)

@@ -30,6 +30,7 @@ from app.broker.dynsec import document
 from scripts import services
 from scripts.bench_platform import Ledger, cpu_of_each, database, make_devices, peak_mb
 from scripts.bench_publisher import publish_packet
+from scripts.mosquitto import Broker
 from scripts.supervisor import Service, running
 from sql import connect
 
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     tokens = [f"bench{number:06}" for number in range(arguments.kits)]
     with conn.transaction():
         make_devices(conn, tokens)
-    broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
+    broker = Broker(directory / "broker", *(services.free_port() for _ in range(3)))
     (directory / "broker").mkdir()
     logins = directory / "broker" / "logins.json"
     logins.write_text(json.dumps(document("keeper", tokens)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts import services
+from scripts.mosquitto import Broker
 from scripts.supervisor import ROOT, Service, ServiceError, Supervisor
 from scripts.tls import make_certificates
 
@@ -172,9 +173,7 @@ def start_servers(supervisor: Supervisor, var: Path, ports: Mapping[str, int]) -
         if certificates:
             make_certificates(certificates)
         device_port = ports["MQTT_TLS_PORT" if certificates else "MQTT_LOGIN_PORT"]
-        broker = services.Broker(
-            var / "broker", ports["MQTT_PORT"], device_port, ports["MQTT_PLATFORM_PORT"], certificates
-        )
+        broker = Broker(var / "broker", ports["MQTT_PORT"], device_port, ports["MQTT_PLATFORM_PORT"], certificates)
         supervisor.start(broker.service())
         env["MQTT_URL"], env["MQTT_ADMIN_URL"] = broker.platform_url, broker.admin_url
         env["DEVICE_BROKER_URL"] = env["DEVICE_BROKER_URL"] or broker.device_url

@@ -13,8 +13,8 @@ from ingestor.loose_json import parse_object
 from ingestor.payload import Datapoint, Flaw, Reason, parse_each, parse_raw
 from ingestor.reports import ConfigReport, parse_config_report, parse_errors
 from ingestor.topics import Kind, parse_topic
+from scripts.mosquitto import DEVICE_READS, DEVICE_WRITES
 from scripts.mqtt_packets import Connack, Connect, Packet, Publish, Subscribe
-from scripts.services import DEVICE_READS, DEVICE_WRITES
 
 _LARGE_BYTES = 64 * 1024
 _CLOCK_OFF = timedelta(seconds=60)

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import services
+from scripts import mosquitto, services
 from scripts.supervisor import ROOT
 from scripts.tls import make_certificates
 
@@ -60,17 +60,17 @@ def make_all(directory: Path, domain: str) -> None:
 
 def _write_broker_files(directory: Path, platform_password: str, keeper_password: str) -> None:
     directory.mkdir(exist_ok=True)
-    services.write_broker_files(directory, platform_password, keeper_password)
+    mosquitto.write_broker_files(directory, platform_password, keeper_password)
     production = f"""\
 # Written by scripts/production.py.
 persistence_location {_STATE}/
-{services.BROKER_SETTINGS}
-{services.device_listener("8883", _FILES, _STATE, _FILES, Path(_PLUGIN))}
-{services.platform_listener("1885", _FILES)}
+{mosquitto.BROKER_SETTINGS}
+{mosquitto.device_listener("8883", _FILES, _STATE, _FILES, Path(_PLUGIN))}
+{mosquitto.platform_listener("1885", _FILES)}
 """
     for name, text in {
         "mosquitto.conf": production,
-        "with-kits.conf": production + services.kit_listener("1883", _FILES),
+        "with-kits.conf": production + mosquitto.kit_listener("1883", _FILES),
     }.items():
         (directory / name).unlink(missing_ok=True)
         (directory / name).write_text(text)

@@ -22,6 +22,7 @@ import numpy as np
 from scripts import services
 from scripts.bench_platform import Ledger, database, make_devices
 from scripts.bench_publisher import SENSORS, connections, publish_packet, raw_payload
+from scripts.mosquitto import Broker
 from scripts.supervisor import Child, Service, running
 from sql import connect
 
@@ -47,7 +48,7 @@ def soak(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> di
     conn = stack.enter_context(connect(url))
     tokens = [f"soak{number:04}" for number in range(DEVICES)]
     make_devices(conn, tokens)
-    broker = services.Broker(directory / "broker", *(services.free_port() for _ in range(3)))
+    broker = Broker(directory / "broker", *(services.free_port() for _ in range(3)))
     broker_process = stack.enter_context(running(broker.service()))
     log = Ledger()
     env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "soak"}

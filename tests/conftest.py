@@ -25,6 +25,7 @@ from app.factory import create_app
 from app.jobs.queue import open_queue
 from app.seed import seed
 from scripts import services, supervisor
+from scripts.mosquitto import Broker
 from scripts.supervisor import Child, Service
 from sql import DictConnection, connect, queries
 from sql.migrate import migrate
@@ -119,7 +120,7 @@ class RunningBroker(Child):
     """A broker that tests may `stop`, `kill` and `start` again; its addresses and its queues stay."""
 
     def __init__(self, directory: Path, certificates: Path | None = None) -> None:
-        broker = services.Broker(directory, *(services.free_port() for _ in range(3)), certificates)
+        broker = Broker(directory, *(services.free_port() for _ in range(3)), certificates)
         super().__init__(broker.service(), suite_log.lines.append)
         self.kit_url = broker.kit_url
         self.device_url = broker.device_url
