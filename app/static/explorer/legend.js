@@ -12,6 +12,12 @@ const NARROW = '(max-width: 50rem)'
 
 const options = (rows, chosen) => rows.map(([value, name]) => h('option', { value: String(value ?? ''), selected: String(value ?? '') === String(chosen ?? '') }, name))
 
+/** The lowest and the highest value, with as many digits as it takes to tell them apart. */
+function ends({ low, high }) {
+  const digits = [3, 4, 5].find((enough) => number(low, enough) !== number(high, enough)) ?? 3
+  return [low, high].map((end) => number(end, digits))
+}
+
 export class Legend {
   /** `choice`: {measurement, online, tag, kit}; `onChoice` gets the next one, `onPlace` a geometry to look at more closely. */
   constructor(element, choice, { onChoice, onPlace }) {
@@ -77,7 +83,7 @@ export class Legend {
     const count = features.reduce((sum, { properties }) => sum + (properties.count ?? 1), 0)
     const { online, tag, kit } = this.choice
     this.bar.hidden = !scale
-    this.ends.replaceChildren(...(scale ? [scale.low, scale.high].map((end) => h('span', {}, `${number(end, 3)} ${scale.unit ?? ''}`)) : [strings.unmeasured]))
+    this.ends.replaceChildren(...(scale ? ends(scale).map((end) => h('span', {}, `${end} ${scale.unit ?? ''}`)) : [strings.unmeasured]))
     this.count.textContent = count ? strings.devicesHere(count) : online || tag || kit ? strings.nothingSuchHere : strings.nothingHere
     this.listing.hidden = !count
     this.unit = scale?.unit ?? ''

@@ -10,6 +10,7 @@ const PAUSE = 250 // ms without a key before we ask
 /** Lists what is found: a device opens its page, `fly` goes to a place, `filter` shows a tag's devices, a person's are listed. */
 export function startSearch(form, { fly, filter }) {
   const [input, list] = [form.elements.q, form.querySelector('ul')]
+  const said = form.appendChild(h('p', { class: 'unseen', role: 'status' })) // who does not see the list hears how long it is
   let waiting
   let pause
   input.placeholder = strings.search
@@ -19,6 +20,7 @@ export function startSearch(form, { fly, filter }) {
   }
 
   function open(items) {
+    said.textContent = strings.found(items.filter((each) => each.querySelector('button')).length)
     list.replaceChildren(...items)
     list.hidden = false
   }

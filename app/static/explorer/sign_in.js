@@ -16,7 +16,11 @@ export async function show(panel) {
 /** The form, and in its place those for who has no account yet, or no password any more. */
 export function signInForm() {
   const place = h('div', { class: 'card' })
-  const other = (label, open) => h('button', { type: 'button', class: 'link', onclick: () => place.replaceChildren(open()) }, label)
+  const turn = (open) => {
+    place.replaceChildren(open())
+    place.querySelector('input').focus()
+  }
+  const other = (label, open) => h('button', { type: 'button', class: 'link', onclick: () => turn(open) }, label)
   const known = () =>
     form(
       { submit: strings.signIn, onSubmit: ({ username, password }) => signIn(username, password), buttons: [other(words.toSignUp, stranger), other(words.forgotten, forgetful)] },

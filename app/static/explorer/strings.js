@@ -18,6 +18,7 @@ export const strings = {
   // map, legend, search
   search: 'Search devices, places, tags',
   noHits: (words) => `Nothing is called “${words}”. Try the beginning of a name, a city or a tag.`,
+  found: (n) => `${n} found`,
   noDevicesOf: (person) => `${person} has no device that you may see.`,
   hits: { City: 'place', Tag: 'tag', Device: 'device', User: 'person' },
   legend: 'Legend and filters',
@@ -87,7 +88,7 @@ export const strings = {
 
   // signing in
   entry: {
-    title: 'Sign in to Almanac',
+    title: 'Welcome to Almanac',
     login: 'Username or e-mail address',
     password: 'Password',
     forgotten: 'Forgotten your password?',
