@@ -94,6 +94,17 @@ def test_who_uses_the_keyboard_skips_the_map(visit: Visit, device: dict[str, Any
     expect(page.get_by_role("heading", name="Roof of the school")).to_be_visible()
 
 
+def test_slow_charts_keep_nobody_from_going_on(visit: Visit, device: dict[str, Any], user: Caller) -> None:
+    page = visit.go(f"#/devices/{device['id']}")
+    expect(page.locator(".plot[role=img]")).to_have_count(1)
+    page.route("**/readings?*", lambda route: None)
+    for _ in range(2):
+        page.get_by_role("button", name="Earlier").click()
+
+    newest = datetime.fromisoformat(user.get(f"/v0/devices/{device['id']}").json["last_reading_at"])
+    expect(page).to_have_url(re.compile(f"to={newest - timedelta(days=2):%Y-%m-%d}"))
+
+
 def test_turning_the_wheel_over_a_chart_scrolls_the_page_and_zooms_with_ctrl_alone(
     visit: Visit, device: dict[str, Any]
 ) -> None:

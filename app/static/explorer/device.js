@@ -148,13 +148,14 @@ class DevicePage {
     )
   }
 
+  /** Shows something else; what is still being read for the former is given up. */
   set(changes) {
     Object.assign(this, changes)
-    return attempt(() => this.read())
+    attempt(() => this.read())
   }
 
   move(from, to) {
-    return this.set({ from: Math.round(from), to: Math.round(to) })
+    this.set({ from: Math.round(from), to: Math.round(to) })
   }
 
   /** Another device, or null for one that cannot be seen. */

@@ -142,7 +142,7 @@ function degrees(text) {
 }
 
 async function locate(latitude, longitude) {
-  const { coords } = await new Promise((found, failed) => navigator.geolocation.getCurrentPosition(found, () => failed(new Error(words.notLocated))))
+  const { coords } = await new Promise((found, failed) => navigator.geolocation.getCurrentPosition(found, () => failed(new Error(words.notLocated)), { timeout: 30_000 }))
   latitude.value = coords.latitude.toFixed(5)
   longitude.value = coords.longitude.toFixed(5)
 }
