@@ -36,5 +36,5 @@ def add_token(conn: DictConnection, device_id: int, token: str, expires_at: date
 
 def _secret_key() -> str:
     if has_app_context():
-        return str(current_app.config["JWT_SECRET_KEY"])
+        return str(current_app.extensions["config"].secret_key)
     return FileAwareEnv(strip_whitespace=True).str("SECRET_KEY")

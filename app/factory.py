@@ -64,7 +64,6 @@ def create_app(config: Config | None = None) -> Flask:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
         JWT_SECRET_KEY=config.secret_key,
-        PUBLIC_URL=config.public_url,
         MAX_CONTENT_LENGTH=MOST_BYTES,
     )
     app.wsgi_app = _UnprefixedIsV0(app.wsgi_app)  # type: ignore[method-assign]

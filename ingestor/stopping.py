@@ -27,6 +27,6 @@ class Stopping:
     def wait(self, seconds: float) -> bool:
         """Return whether it is set, as soon as it is, or after so many seconds."""
         with suppress(Empty):
-            self._told.get(timeout=seconds)
+            self._told.get(timeout=max(seconds, 0))
             self._told.put(None)
         return self.is_set()

@@ -3,7 +3,6 @@
 import argparse
 import json
 import queue
-import signal
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from tqdm import tqdm
 
+from ingestor.stopping import Stopping
 from scripts.firmware import SENSORS, Firmware, error_payload, json_payload, raw_payload, report_payload
 
 # A connection takes three file descriptors, and paho waits with select(), which knows 1024.
@@ -176,7 +176,7 @@ def run(
     kits: Sequence[Kit],
     rate: float,
     until: datetime | None,
-    stop: threading.Event,
+    stop: Stopping,
     wake: threading.Event,
     on_out: Callable[[], object],
 ) -> int:
@@ -255,15 +255,7 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
 
 def main(command_line: Sequence[str] | None = None) -> int:
     arguments = _arguments(command_line)
-    stop, wake = threading.Event(), threading.Event()
-
-    def end(*_: object) -> None:
-        stop.set()
-        wake.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, end)
-
+    stop, wake = Stopping().on_signals(), threading.Event()
     interval = timedelta(seconds=arguments.interval)
     present = datetime.fromtimestamp(time.time() // arguments.interval * arguments.interval, UTC)
     past = int(timedelta(days=arguments.backfill) / interval)

@@ -56,7 +56,7 @@ def make() -> Response:
     """
     require_researcher()
     token, username = secrets.token_urlsafe(18), secrets.token_urlsafe(12)
-    sealed = seal(token, current_app.config["JWT_SECRET_KEY"])
+    sealed = seal(token, current_app.extensions["config"].secret_key)
     with connection() as conn:
         row = queries.upsert_forwarding_token(
             conn, user_id=signed_in_user()["id"], username=username, hash=hash_token(token), sealed=sealed

@@ -187,4 +187,4 @@ def _token(orphan: Row) -> str:
 
 
 def _secret_key() -> str:
-    return str(current_app.config["JWT_SECRET_KEY"])
+    return str(current_app.extensions["config"].secret_key)

@@ -66,7 +66,7 @@ def introspect() -> Response:
 @blueprint.get("/.well-known/oauth-authorization-server")
 def metadata() -> Row:
     """Tell a client library all it needs to know (RFC 8414)."""
-    url = current_app.config["PUBLIC_URL"]
+    url = current_app.extensions["config"].public_url
     confidential = ["client_secret_basic", "client_secret_post"]
     return {
         "issuer": url,
