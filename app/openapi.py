@@ -103,6 +103,11 @@ class Conventions(BasePlugin):
             scope = scope_of(method.upper(), rule.endpoint)
             needed = [scope] if scope else []
             ways: list[dict[str, list[str]]] = [{"bearer": needed}, {"oauth2": needed}, {"basic": []}]
+            if scope:
+                responses.setdefault(403, {"description": f"the token lacks the scope {scope}"})
+            elif scope is None and signed_in:
+                ways.remove({"oauth2": []})
+                responses.setdefault(403, {"description": "a private token or an application cannot do this"})
             operation["security"] = ways if signed_in else [{}, *ways]
             if "requestBody" in operation:
                 responses.setdefault(400, {"description": "the body cannot be read"})

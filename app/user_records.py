@@ -22,7 +22,7 @@ def show_users(conn: DictConnection, users: Sequence[Row]) -> list[Row]:
 
 
 def show_own(conn: DictConnection, user_id: int) -> Row:
-    """Return a User as they see themselves: for who has just shown that the account is theirs."""
+    """Return a User as they see themselves, as far as the asking token lets them."""
     user, sees = queries.user_by_id(conn, id=user_id), holds("devices:read")
     who: Viewer = {"viewer_id": user_id, "viewer_is_admin": False} if sees else NOBODY
     (devices,) = _devices(conn, [user], who)

@@ -143,3 +143,15 @@ def test_every_operation_says_whether_one_must_sign_in(document: dict[str, Any],
 def test_no_schema_stands_twice_under_numbered_names(document: dict[str, Any]) -> None:
     """apispec numbers a schema that is used with other modifiers (only, partial): make it a class with a name."""
     assert [name for name in document["components"]["schemas"] if name[-1].isdigit()] == []
+
+
+def test_an_operation_says_which_tokens_it_does_not_take(document: dict[str, Any]) -> None:
+    make, listed, devices = (
+        document["paths"]["/v0/me/tokens"]["post"],
+        document["paths"]["/v0/me/tokens"]["get"],
+        document["paths"]["/v0/devices"]["get"],
+    )
+
+    assert make["security"] == [{"bearer": []}, {"basic": []}]
+    assert listed["security"] == [{"bearer": ["account"]}, {"oauth2": ["account"]}, {"basic": []}]
+    assert {"403"} <= make["responses"].keys() & listed["responses"].keys() & devices["responses"].keys()

@@ -19,6 +19,7 @@ from app.policy import is_admin, may_change_user, require_admin
 from app.schemas.accounts import SignUp, User, UserChanges
 from app.schemas.base import Done
 from app.user_records import show_own
+from app.wire.users import user_json
 from sql import DictConnection, Row, queries
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def sign_up(fields: dict[str, Any]) -> Response:
             user_id = create_account(conn, **fields)
         except FieldError as error:
             invalid(422, **{error.field: error.reason})
-        user = show_own(conn, user_id)
+        user = user_json(queries.user_by_id(conn, id=user_id), [], own=True)
     try:
         send_later("welcome", user["email"], username=user["username"])
     except RedisError:

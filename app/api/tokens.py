@@ -30,7 +30,6 @@ def index() -> Response:
 @blueprint.post("/me/tokens")
 @blueprint.arguments(NewToken)
 @blueprint.response(201, MadeToken)
-@blueprint.alt_response(403, description="a private token or an application cannot do this")
 @blueprint.alt_response(422, description="a field is missing or malformed")
 @signed_in
 def create(fields: dict[str, Any]) -> Response:
