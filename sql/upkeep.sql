@@ -8,7 +8,7 @@ SELECT
     CASE
         WHEN j.job_id IS NULL THEN 'missing'
         WHEN NOT j.scheduled THEN 'switched off'
-        WHEN s.last_run_status = 'Failed' THEN 'its last run failed'
+        WHEN s.last_run_status = 'Failed' THEN concat_ws(': ', 'its last run failed', d.error)
         WHEN s.last_successful_finish > '-infinity' THEN 'last done ' || date_trunc('second', now() - s.last_successful_finish) || ' ago'
         ELSE 'not run yet'
     END AS state,
@@ -26,6 +26,7 @@ SELECT
     CASE
         WHEN j.job_id IS NULL THEN 'restore it as migrations/ made it, with add_job() or add_columnstore_policy()'
         WHEN NOT j.scheduled THEN 'SELECT alter_job(' || j.job_id || ', scheduled => true)'
+        WHEN s.last_run_status = 'Failed' THEN 'CALL run_job(' || j.job_id || ') tries it at once: what works there fails in the background alone'
         ELSE 'CALL run_job(' || j.job_id || ') shows why; is timescaledb.max_background_workers large enough?'
     END AS way_out
 FROM (
@@ -40,6 +41,7 @@ FULL JOIN (
     WHERE job_id >= 1000
 ) AS j ON j.name = w.name
 LEFT JOIN timescaledb_information.job_stats AS s ON s.job_id = j.job_id
+LEFT JOIN database_jobs AS d ON d.job_id = j.job_id
 ORDER BY 1;
 
 -- name: check_refresh()

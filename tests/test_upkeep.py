@@ -1,6 +1,7 @@
 """`almanac db check`: what is not well is named, with its limit and the way out, and tells a monitor so."""
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -111,6 +112,18 @@ def test_what_is_not_well_is_named_with_its_limit_and_the_way_out(
     (number,) = [number for number, line in enumerate(lines) if line.startswith(f"BAD {said[0]}")]
     finding = " ".join(lines[number : number + 2])
     assert all(words in finding for words in said), finding
+
+
+def test_a_policy_that_failed_says_why(own: DictConnection, own_url: str) -> None:
+    job = "(SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'convert_rollups_to_columnstore')"
+    ended = "last_start = now(), last_finish = now(), last_run_success = %s"
+    end = f"UPDATE _timescaledb_internal.bgw_job_stat SET {ended} WHERE job_id = {job}".encode()
+    wait_for(lambda: own.execute(end, [False]).rowcount)
+    shown = check(own_url)
+    own.execute(end, [True])
+
+    failed = r"BAD policy convert_rollups_to_columnstore: its last run failed: \w.*\n +CALL run_job\(\d+\) tries"
+    assert re.search(failed, shown.output), shown.output
 
 
 def test_a_chunk_that_late_data_has_just_made_may_wait_for_the_policy(own: DictConnection, own_url: str) -> None:
