@@ -277,6 +277,8 @@ def test_a_device_that_never_spoke_shows_its_first_reading_by_itself(visit: Visi
     with visit.page.expect_response("**/v0/stream?*"):
         page = visit.go(f"#/devices/{device['id']}")
     expect(page.get_by_role("heading", name="has not sent anything yet")).to_be_visible()
+    with page.expect_response(f"**/v0/devices/{device['id']}"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody looks at the page again
 
     send(user, device, timedelta(seconds=-1), 21.5)
     expect(page.locator("td.value")).to_contain_text("21.5 ")

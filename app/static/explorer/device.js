@@ -109,7 +109,7 @@ class DevicePage {
   /** Knows of a newer reading: charts that end at the newest go on doing so. */
   hear(time) {
     const [before, at] = [this.newest, Date.parse(time)]
-    if (!(at > Date.parse(this.device.last_reading_at) || !this.device.last_reading_at)) return
+    if (!(at > (Date.parse(this.device.last_reading_at) || 0))) return
     this.device.last_reading_at = time
     if (this.to !== before) return
     this.from += at - before
