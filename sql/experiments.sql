@@ -1,11 +1,14 @@
 -- Experiments: devices that people look at together.
 
 -- name: experiments_listed()
--- Every experiment, for lists.
-SELECT id, name, description, owner_id, is_test, starts_at, ends_at, created_at, updated_at FROM experiments ORDER BY id;
+-- Every experiment whose owner's account is open, for lists.
+SELECT e.id, e.name, e.description, e.owner_id, e.is_test, e.starts_at, e.ends_at, e.created_at, e.updated_at
+FROM experiments AS e
+JOIN users AS u ON u.id = e.owner_id AND u.archived_at IS NULL
+ORDER BY e.id;
 
 -- name: experiments_by_ids(ids, viewer_id, viewer_is_admin)
--- These experiments with those of their devices that the viewer may see, in the order of the ids.
+-- These experiments, of open accounts, with those of their devices that the viewer may see, in the order of the ids.
 SELECT
     e.id,
     e.name,
@@ -29,6 +32,7 @@ SELECT
     e.updated_at
 FROM unnest(:ids::integer[]) WITH ORDINALITY AS asked (id, position)
 JOIN experiments AS e USING (id)
+JOIN users AS u ON u.id = e.owner_id AND u.archived_at IS NULL
 ORDER BY asked.position;
 
 -- name: hold_experiment(id)^

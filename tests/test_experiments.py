@@ -242,3 +242,16 @@ def test_what_an_admin_changes_stays_its_owners(user: Caller, admin: Caller) -> 
     changed = admin.patch(path, {"device_ids": [private]})
 
     assert (changed.json["owner_id"], changed.json["device_ids"]) == (user.user["id"], [private])
+
+
+def test_the_experiments_of_a_closed_account_are_hidden_with_it(user: Caller, anybody: Caller, admin: Caller) -> None:
+    path = f"/v0/experiments/{user.post('/v0/experiments', {'name': 'Traffic'}).json['id']}"
+    listed = {"q[owner_id_eq]": user.user["id"]}
+
+    user.delete("/v0/me")
+    assert anybody.get(path).status_code == 404
+    assert anybody.get("/v0/experiments", query_string=listed).json == []
+
+    admin.post(f"/v0/users/{user.user['id']}/restore")
+    assert anybody.get(path).status_code == 200
+    assert len(anybody.get("/v0/experiments", query_string=listed).json) == 1
