@@ -14,8 +14,9 @@ SIGNED_IN: list[dict[str, list[str]]] = [{"bearer": []}, {"oauth2": []}, {"basic
 
 INFO = {
     "description": (
-        "A path without a version means `/v0`. A body may be a form instead of JSON. Every error has the shape "
-        "`Error`. Any operation may answer 429 to who asks too often, and 503 while something it needs is away; one "
+        "A path without a version means `/v0`. A body may be a form instead of JSON, or JSON packed with gzip. "
+        "Every error has the shape `Error`. Any operation may answer 429 to who asks too often, and 503 while "
+        "something it needs is away; one "
         "that writes also 409 or 503 where another request was in its way: then nothing has changed, and it may be "
         "sent again. Times are UTC in seconds."
     ),
