@@ -147,7 +147,7 @@ def _pairs(text: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _add(sensor: int | str, time: datetime, raw: Any, into: Readings) -> None:
     try:
         # float(True) is 1.0, and float("1_0") is 10.0: neither was meant
-        number = float(raw) if type(raw) in (int, float, str) and raw != "" and "_" not in str(raw) else math.nan
+        number = float(raw) if type(raw) in (int, float, str) and "_" not in str(raw) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number):

@@ -6,7 +6,7 @@ from threading import Thread
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -60,6 +60,7 @@ class Wire:
 
 
 @given(st.lists(st.tuples(messages, st.text("aü", max_size=200).map(with_content_type))), st.binary(max_size=20))
+@example([(Published(b"device/inventory", b"x" * 20_000, 1), with_content_type("a" * 200))] * 2, b"")
 def test_whole_messages_are_found_up_to_what_is_none(said: list[tuple[Published, bytes]], before: bytes) -> None:
     data = before + b"".join(packet(*each) for each in said) + PING_ANSWER
 
