@@ -62,14 +62,18 @@ def test_each_month_that_has_readings_is_published_once(
     assert january.splitlines()[1].startswith("2025-01-20T00:00:00+00:00,")
 
 
-def test_a_day_is_the_days_of_its_zone(user: Caller, work: Work, device: dict[str, Any]) -> None:
+def test_a_day_is_the_days_of_its_zone(user: Caller, work: Work, conn: DictConnection) -> None:
+    device = user.register_device()
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    store(conn, device["id"], TEMPERATURE, [(midnight, 1.0, 20.0)])
     archive_id = publish(user, work, device_id=device["id"], period="day", tz="America/Lima")
 
-    first = files(user, archive_id)[0]
-    text = gzip.decompress(fetch(user, first["download_url"])).decode()
-    assert (first["from"], first["to"]) == ("2025-01-19T05:00:00Z", "2025-01-20T05:00:00Z")
-    assert first["filename"] == f"almanac-archive-{archive_id}-2025-01-19-v1.csv.gz"
-    assert text.splitlines()[1:] == ["2025-01-19T19:00:00-05:00,20"]
+    (only,) = files(user, archive_id)
+    text = gzip.decompress(fetch(user, only["download_url"])).decode()
+    day_before, day = (f"{midnight + timedelta(days=days):%Y-%m-%d}" for days in (-1, 0))
+    assert (only["from"], only["to"]) == (f"{day_before}T05:00:00Z", f"{day}T05:00:00Z")
+    assert only["filename"] == f"almanac-archive-{archive_id}-{day_before}-v1.csv.gz"
+    assert text.splitlines()[1:] == [f"{day_before}T19:00:00-05:00,20"]
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
@@ -169,3 +173,16 @@ def test_a_device_that_turned_private_is_published_no_more(
 
     assert len(files(other, archive_id)) == 2
     assert other.get(f"/v0/archives/{archive_id}").json["error"] == "there is no device left that you may read"
+
+
+def test_archives_are_listed_to_their_owner_the_newest_first(
+    user: Caller, new_user: Callable[..., Caller], work: Work
+) -> None:
+    device_id = user.register_device()["id"]
+    ours = [publish(user, work, device_id=device_id, period="month") for _ in range(3)]
+    publish(new_user(), work, device_id=device_id, period="month")
+
+    listed = user.get("/v0/archives?per_page=2")
+
+    assert [archive["id"] for archive in listed.json] == ours[:0:-1]
+    assert listed.headers["Total"] == "3"

@@ -250,6 +250,30 @@ def test_a_csv_archive_comes_once_in_15_minutes(user: Caller, work: Work, device
     again = user.get(path)
     assert again.status_code == 429
     assert 0 < int(again.headers["Retry-After"]) <= 15 * 60
+    assert user.get(f"/v0/devices/{user.register_device()['id']}/readings/csv_archive").status_code == 200
+
+
+def test_a_csv_archive_that_was_stopped_may_be_asked_for_again_at_once(
+    user: Caller, work: Work, device: dict[str, Any]
+) -> None:
+    path = f"/v0/devices/{device['id']}/readings/csv_archive"
+    asked = user.get(path)
+
+    user.post(asked.json["url"] + "/cancel")
+
+    assert user.get(path).status_code == 200
+
+
+def test_exports_are_listed_to_their_owner_the_newest_first(
+    user: Caller, new_user: Callable[..., Caller], work: Work, device: dict[str, Any]
+) -> None:
+    ours = [ask(user, device) for _ in range(3)]
+    ask(new_user(), device)
+
+    listed = user.get("/v0/exports?per_page=2")
+
+    assert [export["id"] for export in listed.json] == ours[:0:-1]
+    assert listed.headers["Total"] == "3"
 
 
 def test_the_eleventh_export_has_to_wait_for_another(user: Caller, work: Work, device: dict[str, Any]) -> None:
