@@ -80,6 +80,7 @@ class Writer:
                 pairs = zip((components >> 32).tolist(), (components & 0xFFFFFFFF).tolist(), strict=True)
                 made = self._known.make_components(conn, pairs)
                 rows, followers = calibrate(conn, rows, versions, held)
+                # Not before: calibrate waits for a redo of the same devices, and what that wrote must not look newer.
                 hlc = queries.next_hlc(conn) if self._known.has_sites else None
                 changed = self._store(conn, rows, hlc)
                 if batch.hardware_infos or len(followers):  # more than one statement writes to devices
