@@ -52,6 +52,7 @@ class AllOf(NamedTuple):
 
 
 Condition = Test | AnyOf | AllOf
+_EVERYTHING = AllOf(())
 
 
 class Order(NamedTuple):
@@ -63,8 +64,8 @@ def select_ids(
     conn: DictConnection,
     listed: str,
     parameters: Mapping[str, Any],
-    condition: Condition,
-    order: Sequence[Order],
+    condition: Condition = _EVERYTHING,
+    order: Sequence[Order] = (),
     *,
     limit: int,
     offset: int,

@@ -69,7 +69,7 @@ def index(query: dict[str, Any]) -> Response:
     """List your archives, newest first."""
     page = Page.of(query)
     with connection() as conn:
-        archives = queries.archives_of_user(conn, owner_id=signed_in_user()["id"], limit=page.limit, offset=page.offset)
+        archives = queries.archives_of_user(conn, owner_id=signed_in_user()["id"], **page.window)
         total = queries.count_archives_of_user(conn, owner_id=signed_in_user()["id"])
     return answer_page([_json(archive) for archive in archives], total, page)
 

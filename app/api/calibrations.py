@@ -206,5 +206,5 @@ def _listed(conn: DictConnection, listed: str, scope: Row, query: Row) -> Respon
         Order(Column("valid_from"), descending=True),
         Order(Column("id"), descending=True),
     ]
-    ids, total = select_ids(conn, listed, scope, condition, order, limit=page.limit, offset=page.offset)
+    ids, total = select_ids(conn, listed, scope, condition, order, **page.window)
     return answer_page([calibration_json(row) for row in queries.calibrations_by_ids(conn, ids=ids)], total, page)

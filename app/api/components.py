@@ -12,7 +12,7 @@ from app.errors import not_found
 from app.policy import require_readable, viewer
 from app.schemas.catalogue import Component
 from sql import Row, queries
-from sql.selecting import AllOf, select_ids
+from sql.selecting import select_ids
 
 blueprint = Blueprint("components", __name__, description="Components: the sensors that devices have")
 
@@ -27,7 +27,7 @@ def index(query: dict[str, Any]) -> Response:
     page = Page.of(query)
     asker = dict(viewer())
     with connection() as conn:
-        ids, total = select_ids(conn, "components_listed", asker, AllOf([]), [], limit=page.limit, offset=page.offset)
+        ids, total = select_ids(conn, "components_listed", asker, **page.window)
         return answer_page([_json(row) for row in queries.components_by_ids(conn, ids=ids)], total, page)
 
 

@@ -27,7 +27,7 @@ def index(query: dict[str, Any]) -> Response:
     page = Page.of(query)
     with connection() as conn:
         total = queries.config_rollouts_total(conn, **viewer())
-        rows = queries.config_rollouts_listed(conn, **viewer(), limit=page.limit, offset=page.offset)
+        rows = queries.config_rollouts_listed(conn, **viewer(), **page.window)
         reached = queries.config_rollout_progress(conn, ids=[row["id"] for row in rows])
     by_id = {row["rollout_id"]: row for row in reached}
     return answer_page([_json(row, by_id[row["id"]]) for row in rows], total, page)

@@ -37,9 +37,7 @@ def index(query: dict[str, Any], device_id: int) -> Response:
     with connection() as conn:
         require_owner(existing(conn, device_id))
         total = queries.device_errors_total(conn, **asked)
-        return answer_page(
-            queries.device_errors_listed(conn, **asked, limit=page.limit, offset=page.offset), total, page
-        )
+        return answer_page(queries.device_errors_listed(conn, **asked, **page.window), total, page)
 
 
 @blueprint.post("/devices/<int:device_id>/errors/resolve")

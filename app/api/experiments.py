@@ -51,9 +51,7 @@ def index(query: dict[str, Any]) -> Response:
     """List experiments, each with those of its devices that you may see."""
     page, filters = Page.of(query), query["q"]
     with connection() as conn:
-        ids, total = select_ids(
-            conn, "experiments_listed", {}, filters.condition, filters.order, limit=page.limit, offset=page.offset
-        )
+        ids, total = select_ids(conn, "experiments_listed", {}, filters.condition, filters.order, **page.window)
         return answer_page(queries.experiments_by_ids(conn, ids=ids, **viewer()), total, page)
 
 

@@ -79,7 +79,7 @@ def index(query: dict[str, Any]) -> Response:
     """List your exports, newest first."""
     page = Page.of(query)
     with connection() as conn:
-        exports = queries.exports_of_user(conn, owner_id=signed_in_user()["id"], limit=page.limit, offset=page.offset)
+        exports = queries.exports_of_user(conn, owner_id=signed_in_user()["id"], **page.window)
         total = queries.count_exports_of_user(conn, owner_id=signed_in_user()["id"])
     return answer_page([_json(export) for export in exports], total, page)
 

@@ -25,7 +25,7 @@ from app.schemas.calibrations import EARLIEST
 from app.schemas.kits import Kit, KitChanges, NewKit
 from app.wire.catalogue import kit_json
 from sql import DictConnection, Row, queries
-from sql.selecting import AllOf, select_ids
+from sql.selecting import select_ids
 
 blueprint = Blueprint("kits", __name__, description="Kits: blueprints of devices")
 
@@ -39,7 +39,7 @@ def index(query: dict[str, Any]) -> Response:
     """List the kits."""
     page = Page.of(query)
     with connection() as conn:
-        ids, total = select_ids(conn, "kits_listed", {}, AllOf([]), [], limit=page.limit, offset=page.offset)
+        ids, total = select_ids(conn, "kits_listed", {}, **page.window)
         return answer_page(_json(conn, queries.kits_by_ids(conn, ids=ids)), total, page)
 
 

@@ -14,7 +14,7 @@ from app.errors import invalid, not_found
 from app.policy import admins_only
 from app.schemas.catalogue import Measurement, MeasurementChanges, NewMeasurement
 from sql import DictConnection, Row, queries
-from sql.selecting import AllOf, select_ids
+from sql.selecting import select_ids
 
 blueprint = Blueprint("measurements", __name__, description="Measurements: what sensors measure")
 
@@ -26,7 +26,7 @@ def index(query: dict[str, Any]) -> Response:
     """List measurements."""
     page = Page.of(query)
     with connection() as conn:
-        ids, total = select_ids(conn, "measurements_listed", {}, AllOf([]), [], limit=page.limit, offset=page.offset)
+        ids, total = select_ids(conn, "measurements_listed", {}, **page.window)
         return answer_page(queries.measurements_by_ids(conn, ids=ids), total, page)
 
 

@@ -1,7 +1,7 @@
 """Pages of a list: which one a client asks for, and the headers that say where it stands."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlencode
 
 from flask import Response, request
@@ -50,6 +50,13 @@ def register_fields(api: Api) -> None:
     api.register_field(CountField, "string", None)
 
 
+class Window(TypedDict):
+    """Which rows of a list a page has, as parameters of a query."""
+
+    limit: int
+    offset: int
+
+
 class Page(NamedTuple):
     """One page of a list."""
 
@@ -62,12 +69,12 @@ class Page(NamedTuple):
         return cls(min(query["page"], _FARTHEST_PAGE), min(query["per_page"], LARGEST_PAGE))
 
     @property
-    def limit(self) -> int:
-        return self.size
-
-    @property
     def offset(self) -> int:
         return (self.number - 1) * self.size
+
+    @property
+    def window(self) -> Window:
+        return {"limit": self.size, "offset": self.offset}
 
 
 def answer_page(items: Sequence[Any], total: int, page: Page) -> Response:

@@ -31,7 +31,7 @@ def index(query: dict[str, Any]) -> Response:
     asked = {**viewer(), "device_id": query["device_id"], "reason": query["reason"]}
     with connection() as conn:
         total = queries.quarantine_total(conn, **asked)
-        items = queries.quarantine_listed(conn, **asked, limit=page.limit, offset=page.offset)
+        items = queries.quarantine_listed(conn, **asked, **page.window)
     return answer_page(items, total, page)
 
 

@@ -17,7 +17,7 @@ from app.schemas.base import ID
 from app.schemas.calibrations import EARLIEST, NewRecalibration, Recalibration
 from app.wire.calibrations import recalibration_json
 from sql import DictConnection, Row, queries
-from sql.selecting import AllOf, Column, Order, select_ids
+from sql.selecting import Column, Order, select_ids
 
 blueprint = Blueprint(
     "recalibrations", __name__, description="Redos of history: values computed anew from what was received"
@@ -51,10 +51,8 @@ def index(query: dict[str, Any]) -> Response:
             conn,
             "recalibrations_listed",
             {**asked, **viewer()},
-            AllOf([]),
-            [Order(Column("id"), descending=True)],
-            limit=page.limit,
-            offset=page.offset,
+            order=[Order(Column("id"), descending=True)],
+            **page.window,
         )
         rows = queries.recalibrations_by_ids(conn, ids=ids)
     return answer_page([recalibration_json(row) for row in rows], total, page)

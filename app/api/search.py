@@ -41,9 +41,9 @@ def search(query: dict[str, Any]) -> Response:
         hits = [_city(row) for row in queries.found_cities(conn, query=words, **asker)]
         hits += [_tag(row) for row in queries.found_tags(conn, part=text)]
         total = len(hits) + queries.found_total(conn, query=words, **asker)
-        shown = hits[page.offset : page.offset + page.limit]
-        if len(shown) < page.limit:
-            limit, offset = page.limit - len(shown), max(0, page.offset - len(hits))
+        shown = hits[page.offset : page.offset + page.size]
+        if len(shown) < page.size:
+            limit, offset = page.size - len(shown), max(0, page.offset - len(hits))
             rows = queries.found(conn, query=words, **asker, limit=limit, offset=offset)
             shown += [_device(row) if row["type"] == "Device" else _user(row) for row in rows]
     found = answer_page(shown, total, page)

@@ -48,9 +48,7 @@ def index(query: dict[str, Any]) -> Response:
     """List sensors; those that sit on a chip or board have its id as `parent_id`."""
     page, filters = Page.of(query), query["q"]
     with connection() as conn:
-        ids, total = select_ids(
-            conn, "sensors_listed", {}, filters.condition, filters.order, limit=page.limit, offset=page.offset
-        )
+        ids, total = select_ids(conn, "sensors_listed", {}, filters.condition, filters.order, **page.window)
         return answer_page([sensor_json(row) for row in queries.sensors_by_ids(conn, ids=ids)], total, page)
 
 

@@ -15,7 +15,7 @@ from app.policy import admins_only
 from app.schemas.base import Done
 from app.schemas.catalogue import NewTag, Tag, TagChanges, TagSensor
 from sql import DictConnection, Row, queries
-from sql.selecting import AllOf, select_ids
+from sql.selecting import select_ids
 
 blueprint = Blueprint("tags", __name__, description="Tags of devices and of sensors")
 
@@ -29,7 +29,7 @@ def index(query: dict[str, Any]) -> Response:
     """List the tags that devices may have."""
     page = Page.of(query)
     with connection() as conn:
-        ids, total = select_ids(conn, "tags_listed", {}, AllOf([]), [], limit=page.limit, offset=page.offset)
+        ids, total = select_ids(conn, "tags_listed", {}, **page.window)
         return answer_page(queries.tags_by_ids(conn, ids=ids), total, page)
 
 
@@ -95,7 +95,7 @@ def index_of_sensors(query: dict[str, Any]) -> Response:
     """List the tags that sensors may have."""
     page = Page.of(query)
     with connection() as conn:
-        ids, total = select_ids(conn, "tag_sensors_listed", {}, AllOf([]), [], limit=page.limit, offset=page.offset)
+        ids, total = select_ids(conn, "tag_sensors_listed", {}, **page.window)
         return answer_page(queries.tag_sensors_by_ids(conn, ids=ids), total, page)
 
 

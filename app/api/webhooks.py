@@ -139,7 +139,7 @@ def deliveries(query: dict[str, Any], webhook_id: int) -> Response:
     page = Page.of(query)
     with connection() as conn:
         total = queries.deliveries_total(conn, webhook_id=webhook_id)
-        rows = queries.deliveries_of_webhook(conn, webhook_id=webhook_id, limit=page.limit, offset=page.offset)
+        rows = queries.deliveries_of_webhook(conn, webhook_id=webhook_id, **page.window)
     return answer_page(rows, total, page)
 
 
