@@ -301,9 +301,16 @@ def test_the_reference_tries_the_api_out_in_the_name_of_who_has_signed_in(visit:
     visit.sign_in(user)
     page = visit.go("docs#get-/v0/me")
     operation = page.locator("[id='get-/v0/me']")
-    operation.get_by_role("button", name="TRY").click()
+    operation.get_by_role("button", name="TRY").click(timeout=60_000)  # the reference is large
 
     expect(operation.get_by_text(f'"{user.user["username"]}"').first).to_be_visible()
+
+
+def test_the_reference_lists_its_operations_on_a_phone_too(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    page = visit.go("docs")
+
+    expect(page.get_by_text("/v0/me", exact=True).first).to_be_visible(timeout=60_000)
 
 
 def test_a_device_is_told_what_to_do_and_its_answer_seen(

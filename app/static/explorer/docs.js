@@ -17,6 +17,8 @@ if (matchMedia('(prefers-color-scheme: dark)').matches) {
   reference.setAttribute('theme', 'dark')
   reference.setAttribute('primary-color', '#82b4ff')
 }
+// A phone has no room for the column of operations: it gets them all, folded.
+if (matchMedia('(max-width: 768px)').matches) reference.setAttribute('render-style', 'view')
 reference.addEventListener('spec-loaded', introduce)
 setInterval(async () => {
   await renew()
