@@ -24,10 +24,6 @@ SELECT *
 FROM users
 WHERE (lower(username) = lower(:login) OR lower(email) = lower(:login)) AND archived_at IS NULL;
 
--- name: set_role(id, role)!
--- Make an account a citizen's, a researcher's or an admin's.
-UPDATE users SET role = :role, updated_at = now() WHERE id = :id;
-
 -- name: user_by_name(id, username)^
 -- The account of an id or a username, in any case, that is not archived.
 SELECT *

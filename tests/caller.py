@@ -7,6 +7,8 @@ import suite_log
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from sql import DictConnection
+
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
@@ -67,3 +69,8 @@ def sign_up(app: Flask, **fields: Any) -> Caller:
     session = anybody.post("/v0/sessions", {"username": fields["username"], "password": fields["password"]})
     assert session.status_code == 200, session.text
     return Caller(app, session.json["access_token"], made.json)
+
+
+def set_role(conn: DictConnection, user_id: int, role: str) -> None:
+    """Make an account a citizen's, a researcher's or an admin's, as an operator does when making it."""
+    conn.execute("UPDATE users SET role = %s WHERE id = %s", [role, user_id])

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import suite_log
 from argon2 import PasswordHasher
-from caller import Caller, sign_up
+from caller import Caller, set_role, sign_up
 from flask import Flask
 from hypothesis import settings
 from mail_server import Mailbox
@@ -27,7 +27,7 @@ from app.seed import seed
 from scripts import services, supervisor
 from scripts.mosquitto import Broker
 from scripts.supervisor import Child, Service
-from sql import DictConnection, connect, queries
+from sql import DictConnection, connect
 from sql.migrate import migrate
 
 NO_LIMITS = {"rate_limit_anonymous": 0, "rate_limit_token": 0, "rate_limit_sign_in": 0}
@@ -225,7 +225,7 @@ def user(new_user: Callable[..., Caller]) -> Caller:
 @pytest.fixture
 def admin(new_user: Callable[..., Caller], conn: DictConnection) -> Caller:
     caller = new_user()
-    queries.set_role(conn, id=caller.user["id"], role="admin")
+    set_role(conn, caller.user["id"], "admin")
     return caller
 
 

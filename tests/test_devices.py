@@ -6,10 +6,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from caller import Caller
+from caller import Caller, set_role
 
 from app.location import Place, city_of, geohash
-from sql import DictConnection, queries
+from sql import DictConnection
 
 BARCELONA = {"latitude": 41.39699, "longitude": 2.19456}
 KEYS = [
@@ -54,7 +54,7 @@ SENSOR_KEYS = [
 
 
 def role(conn: DictConnection, caller: Caller, name: str) -> Caller:
-    queries.set_role(conn, id=caller.user["id"], role=name)
+    set_role(conn, caller.user["id"], name)
     return caller
 
 

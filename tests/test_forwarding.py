@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import suite_log
-from caller import Caller
+from caller import Caller, set_role
 from conftest import ALMANAC, RunningBroker, RunningIngestor, RunningKeeper
 from kits import publish
 from mqtt_device import MqttDevice, gets_in, known
@@ -15,7 +15,7 @@ from waiting import wait_for
 
 from app.config import Config
 from scripts.supervisor import Child, Service
-from sql import DictConnection, queries
+from sql import DictConnection
 
 
 class RunningForwarder(Child):
@@ -47,7 +47,7 @@ def forwarder(config: Config, broker: RunningBroker, keeper: RunningKeeper) -> I
 @pytest.fixture
 def researcher(new_user: Callable[..., Caller], conn: DictConnection) -> Caller:
     caller = new_user()
-    queries.set_role(conn, id=caller.user["id"], role="researcher")
+    set_role(conn, caller.user["id"], "researcher")
     return caller
 
 
@@ -102,7 +102,7 @@ def test_nobody_hears_what_is_forwarded_to_somebody_else(
     forwarder: RunningForwarder,
 ) -> None:
     other = new_user()
-    queries.set_role(conn, id=other.user["id"], role="researcher")
+    set_role(conn, other.user["id"], "researcher")
     device, theirs = forwarded(researcher, is_private=True), forwarded(other)
     token, others = token_of(researcher, broker), token_of(other, broker)
     devices = known(broker, theirs["device_token"])

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from caller import PASSWORD, Caller, sign_up
+from caller import PASSWORD, Caller, set_role, sign_up
 from flask import Flask
 from redis import Redis
 
 from app.config import Config
 from app.factory import create_app
 from scripts.services import free_port
-from sql import DictConnection, queries
+from sql import DictConnection
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_made_up_token_buys_nothing(limited: Callable[..., Flask]) -> None:
 
 def test_a_researcher_has_no_limit(limited: Callable[..., Flask], conn: DictConnection) -> None:
     user = sign_up(limited(rate_limit_token=1))
-    queries.set_role(conn, id=user.user["id"], role="researcher")
+    set_role(conn, user.user["id"], "researcher")
 
     assert statuses(user, "/v0/me", 3) == [200] * 3
 
@@ -171,6 +171,6 @@ def test_without_redis_the_api_serves_and_checks_no_password(
     refused = Caller(app).post("/v0/sessions", login)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
     assert Caller(app).get("/v0/me", auth=tuple(login.values())).status_code == 503
-    queries.set_role(conn, id=user.user["id"], role="admin")
+    set_role(conn, user.user["id"], "admin")
     refused = Caller(app, user.access_token).get("/v0/admin/failed_mails")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")

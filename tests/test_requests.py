@@ -4,9 +4,9 @@ import gzip
 from io import BytesIO
 
 import pytest
-from caller import Caller
+from caller import Caller, set_role
 
-from sql import DictConnection, queries
+from sql import DictConnection
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
@@ -69,7 +69,7 @@ def test_a_body_may_be_a_form(user: Caller, content_type: str) -> None:
 
 
 def test_a_form_holds_lists_and_things_in_brackets(user: Caller, conn: DictConnection) -> None:
-    queries.set_role(conn, id=user.user["id"], role="researcher")
+    set_role(conn, user.user["id"], "researcher")
     path = f"/v0/devices/{user.register_device()['id']}"
 
     changed = user.patch(path, data={"postprocessing_attributes[hardware_url]": "SCAS210028", "name": "Roof"})

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
-from caller import PASSWORD, Caller
+from caller import PASSWORD, Caller, set_role
 from flask import Flask
 
 from app.scopes import SCOPES
-from sql import DictConnection, queries
+from sql import DictConnection
 
 
 def sign_in(user: Caller) -> dict[str, str]:
@@ -251,7 +251,7 @@ def test_no_token_makes_what_would_outlive_it_or_be_good_for_more(
     user: Caller, app: Flask, conn: DictConnection, path: str, fields: dict[str, object]
 ) -> None:
     """What an application could make for itself, its user could not end by putting it out."""
-    queries.set_role(conn, id=user.user["id"], role="researcher")
+    set_role(conn, user.user["id"], "researcher")
     made = user.post("/v0/applications", {"name": "map", "scopes": ["devices:write"]}).json
     holder = Caller(app, str(make_token(user, scopes=list(SCOPES))["token"]))
 

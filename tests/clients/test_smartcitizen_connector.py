@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caller import sign_up
+from caller import set_role, sign_up
 from conftest import running
 from flask import Flask
 
 from app.config import Config
 from scripts.services import free_port
 from scripts.supervisor import Service
-from sql import connect, queries
+from sql import connect
 
 VERSION = "1.5.9"
 USE = Path(__file__).with_name("use_connector.py")
@@ -76,7 +76,7 @@ def got(app: Flask, config: Config, address: str, python: Path) -> dict[str, Any
     """What the connector got, as a researcher with two devices and an experiment."""
     user = sign_up(app)
     with connect(config.database_url) as conn:
-        queries.set_role(conn, id=user.user["id"], role="researcher")
+        set_role(conn, user.user["id"], "researcher")
     place = {"latitude": 41.39699, "longitude": 2.19456}
     devices = [user.register_device(kit_id=26, name=f"Balcony {number}", **place)["id"] for number in range(2)]
     experiment = user.post("/v0/experiments", {"name": "Traffic", "device_ids": devices}).json["id"]
