@@ -97,6 +97,9 @@ def _of_the_server(error: HTTPException) -> str:
     return ""
 
 
+_NO_FIELDS = ("_schema", "value")  # what marshmallow calls a thing as a whole, and what stands under a key
+
+
 def _by_field(errors: Any) -> dict[str, list[str]]:
     """Return lists of reasons by field; a field inside another has the way to it as its name, `components.0.key`."""
     if not isinstance(errors, dict):
@@ -104,8 +107,9 @@ def _by_field(errors: Any) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for field, reasons in errors.items():
         if isinstance(reasons, dict):
-            inside = _by_field(reasons)
-            fields |= {str(field) if name == "_schema" else f"{field}.{name}": inside[name] for name in inside}
+            for name, reason in _by_field(reasons).items():
+                way = [part for part in name.split(".") if part not in _NO_FIELDS]
+                fields[".".join([str(field), *way])] = reason
         else:
             fields[str(field)] = reasons if isinstance(reasons, list) else [str(reasons)]
     return fields

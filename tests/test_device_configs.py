@@ -124,7 +124,7 @@ def test_what_is_left_out_is_as_the_kit_says_and_not_as_it_was(user: Caller, dev
         ({"publish_interval": 0}, "publish_interval"),
         ({"publish_interval": "often"}, "publish_interval"),
         ({"components": {"co2": {"enabled": False}}}, "components.co2"),
-        ({"components": {"t": {"interval": -1}}}, "components.t.value.interval"),
+        ({"components": {"t": {"interval": -1}}}, "components.t.interval"),
         ({"settings": {"led": "blue"}}, "settings.led"),
         ({"settings": {"fan": 1}}, "settings"),
         ({"settings": {"led": 1e300}}, "settings"),

@@ -98,6 +98,17 @@ def test_a_value_of_the_wrong_kind_is_named(user: Caller, field: str, value: obj
     assert (answer.status_code, answer.json["errors"]) == (422, {field: [reason]})
 
 
+def test_a_value_within_others_is_named_by_the_way_to_it(user: Caller) -> None:
+    path = f"/v0/devices/{user.register_device(kit_id=26)['id']}/config"
+
+    answer = user.put(path, {"components": {"t": {"interval": "often"}, "h": None}})
+
+    assert answer.json["errors"] == {
+        "components.t.interval": ["'often' is no number"],
+        "components.h": ["may not be null"],
+    }
+
+
 def test_a_request_that_reaches_nothing_is_told_so(anybody: Caller, user: Caller) -> None:
     assert "/v0/nothing-here" in anybody.get("/nothing-here").json["message"]
     assert "takes GET, HEAD, OPTIONS, POST, and not DELETE" in anybody.delete("/v0/devices").json["message"]
