@@ -1,6 +1,6 @@
 // The table of a device's latest values, in which one chooses what to chart.
 
-import { fill, h } from './dom.js'
+import { h } from './dom.js'
 import { number } from './format.js'
 import { ago } from './forms.js'
 import { strings } from './strings.js'
@@ -50,10 +50,10 @@ export class Latest {
     first.querySelector('input').focus() // where the button was
   }
 
-  /** Shows a sensor's latest value anew. */
+  /** Shows a sensor's latest value anew; its box stays, with the focus in it. */
   renew(sensor) {
-    const row = this.rows.get(sensor.id)
-    fill(row, [...row.children].slice(0, 2), cells(sensor))
+    const [, , ...old] = this.rows.get(sensor.id).children
+    cells(sensor).forEach((cell, place) => old[place].replaceWith(cell))
   }
 }
 
