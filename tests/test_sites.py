@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -35,7 +36,7 @@ from ingestor.intake import read_json
 from ingestor.known import Known
 from ingestor.tokens import hash_token
 from ingestor.writer import Writer
-from sql import queries
+from sql import connect, queries
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 SENSORS = (55, 56, 10, 14)
@@ -302,6 +303,32 @@ def test_a_calibration_reaches_what_another_site_received_without_it(
             10.5,
             20.5,
         ]
+
+
+def test_a_reading_that_waits_for_a_redo_is_later_than_what_that_writes(sites: list[Site]) -> None:
+    site = sites[0]
+    device_id = new_device(site, owner_of(site))
+    send(site, device_id, {(55, 1): 10.0})
+    site.conn.execute(
+        "INSERT INTO recalibrations (device_id, sensor_id, range_start, range_end, done_until, state)"
+        " VALUES (%s, 55, now(), now(), now(), 'running')",
+        [device_id],
+    )
+    site.conn.execute("UPDATE rollup_horizon SET recalibrating = true")
+    with connect(site.server.url) as redo:
+        with redo.transaction():
+            queries.lock_readings(redo, device_ids=[device_id])
+            sending = Thread(target=send, args=[site, device_id, {(55, 1): 20.0}])
+            sending.start()
+            waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            wait_for(lambda: redo.execute(waiting).fetchone() is not None)
+            hlc = queries.next_hlc(redo)
+            redo.execute("UPDATE datapoints SET value = 11, hlc = %s WHERE device_id = %s", [hlc, device_id])
+        sending.join()
+        redo.execute("DELETE FROM recalibrations WHERE device_id = %s", [device_id])
+        redo.execute("UPDATE rollup_horizon SET recalibrating = false")
+
+    assert column(site, "SELECT value FROM datapoints WHERE device_id = %s", device_id) == [20.0]
 
 
 def test_a_purged_device_leaves_nothing_at_any_site(sites: list[Site]) -> None:
