@@ -234,6 +234,39 @@ def test_a_cancelled_redo_stops_after_its_slice_and_can_be_asked_for_again(
     assert (shown["state"], shown["computed"], shown["changed"]) == ("done", 3 * SLICE, 2 * SLICE)
 
 
+@pytest.mark.parametrize(
+    ("between", "redone"),
+    [({}, [0, 1, 2, 3]), ({"from": 1}, [1, 2, 3]), ({"to": 3}, [0, 1, 2]), ({"from": 1, "to": 2}, [1])],
+    ids=["all", "from", "to", "between"],
+)
+def test_a_redo_that_is_asked_for_is_of_one_component_and_of_the_time_that_is_named(
+    user: Caller,
+    device: dict[str, Any],
+    conn: DictConnection,
+    work: Callable[[], None],
+    between: dict[str, int],
+    redone: list[int],
+) -> None:
+    steps = [(START + n * STEP, 1.0) for n in range(4)]
+    receive(conn, device["id"], s55=steps, s56=steps)
+    conn.execute("UPDATE datapoints SET value = 7 WHERE device_id = %s", [device["id"]])
+    times = {name: (START + n * STEP).isoformat() for name, n in between.items()}
+
+    asked = user.post("/v0/recalibrations", {"device_id": device["id"], "sensor_id": H, **times})
+    work()
+
+    assert asked.status_code == 201, asked.text
+    values = [value for _, _, value, _ in stored(conn, device["id"], H)]
+    assert [n for n, value in enumerate(values) if value != 7] == redone
+    assert {value for _, _, value, _ in stored(conn, device["id"], T)} == {7}
+
+
+def test_a_component_without_readings_has_nothing_to_redo(user: Caller, device: dict[str, Any]) -> None:
+    answer = user.post("/v0/recalibrations", {"device_id": device["id"], "sensor_id": T})
+
+    assert (answer.status_code, list(answer.json["errors"])) == (422, ["sensor_id"])
+
+
 def test_a_cancelled_redo_that_waited_never_begins(
     user: Caller, device: dict[str, Any], conn: DictConnection, work: Callable[[], None]
 ) -> None:
