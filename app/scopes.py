@@ -70,7 +70,7 @@ _OF_OPERATIONS: dict[str, tuple[str | None, str | None]] = {
     "tokens.create": (None, None),
     "uploads": ("readings:read", "readings:write"),
     "users": ("devices:read", "account"),
-    "webhooks": ("account", "account"),
+    "webhooks": ("account", None),  # they tell of private devices for as long as they are there
 }
 
 

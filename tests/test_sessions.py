@@ -245,6 +245,7 @@ def test_a_token_is_good_for_its_scopes_alone(user: Caller, app: Flask) -> None:
         ("/v0/applications", {"name": "greedy", "scopes": ["devices:write"]}),
         ("/v0/applications/{application}/secret", {}),
         ("/v0/me/forwarding", {}),
+        ("/v0/webhooks", {"url": "https://example.org/almanac"}),
     ],
 )
 def test_no_token_makes_what_would_outlive_it_or_be_good_for_more(

@@ -107,7 +107,7 @@ def test_every_operation_asks_for_a_scope_or_for_a_person_or_is_open_to_all(
 ) -> None:
     """A new blueprint needs a line in app/scopes.py; without one no limited token is let in."""
     open_to_all = {"accounts.sign_up", "health", "password_resets", "sessions"}
-    in_person = {"applications", "forwarding.make", "tokens.create"}
+    in_person = {"applications", "forwarding.make", "tokens.create", "webhooks"}
     nameless = {
         endpoint
         for endpoint, method in ((endpoints[operation], operation.split()[0]) for operation in operations)
