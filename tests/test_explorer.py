@@ -252,6 +252,7 @@ def test_a_devices_page_follows_what_it_sends_late_readings_too(
     expect(page.locator("figure .note")).to_contain_text("145 readings")  # a day of them
 
     page.get_by_label("Show the history of").focus()
+    page.locator(".u-over").hover()
     send(user, device, timedelta(hours=3, minutes=3), 77)
     expect(page.locator("figure .note")).to_contain_text("146 readings")
     expect(page.locator("td.value")).to_contain_text("20 ")
@@ -259,6 +260,7 @@ def test_a_devices_page_follows_what_it_sends_late_readings_too(
     expect(page.locator("td.value")).to_contain_text("33.5 ")
     expect(page.locator("td [aria-label=rising]")).to_be_visible()
     expect(page.get_by_label("Show the history of")).to_be_focused()
+    expect(page.locator(".u-legend")).to_contain_text("ºC")  # what the mouse points at
 
 
 def test_the_page_of_a_private_device_follows_it_for_its_owner(visit: Visit, user: Caller) -> None:

@@ -74,8 +74,19 @@ export class Chart {
   }
 
   draw(uPlot, from, to, zone, band) {
-    this.plot?.destroy()
+    this.range = { from, to }
     const tables = this.rows.map((rows) => columns(rows))
+    const holes = tables.map((table) => table.map(() => NULL_EXPAND))
+    const data = uPlot.join(tables, holes)
+    this.canvas.setAttribute('role', 'img')
+    this.canvas.setAttribute('aria-label', `${this.element.firstChild.textContent}: ${this.note.textContent}`)
+    const look = `${zone} ${band}`
+    if (this.look === look) {
+      this.plot.setData(data, false) // what the mouse is doing goes on
+      return this.plot.setScale('x', { min: from / 1000, max: to / 1000 })
+    }
+    this.look = look
+    this.plot?.destroy()
     const drawn = [times(zone)]
     tables.forEach((_, place) => {
       const colour = paint(`line-${place % 4}`)
@@ -104,23 +115,27 @@ export class Chart {
         setSelect: [(plot) => this.zoom(plot)],
       },
     }
-    const holes = tables.map((table) => table.map(() => NULL_EXPAND))
-    this.plot = new uPlot(options, uPlot.join(tables, holes), this.canvas)
-    this.canvas.setAttribute('role', 'img')
-    this.canvas.setAttribute('aria-label', `${this.element.firstChild.textContent}: ${this.note.textContent}`)
-    this.plot.over.addEventListener('wheel', (event) => this.wheel(event, from, to), { passive: false })
-    this.plot.over.addEventListener('dblclick', () => this.onRange(from - (to - from) / 2, to + (to - from) / 2))
+    this.plot = new uPlot(options, data, this.canvas)
+    this.plot.over.addEventListener('wheel', (event) => this.wheel(event), { passive: false })
+    this.plot.over.addEventListener('dblclick', () => this.widen())
   }
 
   zoom(plot) {
     const { left, width } = plot.select
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
     if (width < 8) return
     this.onRange(plot.posToVal(left, 'x') * 1000, plot.posToVal(left + width, 'x') * 1000)
   }
 
+  widen() {
+    const { from, to } = this.range
+    this.onRange(from - (to - from) / 2, to + (to - from) / 2)
+  }
+
   /** Zooms where Ctrl is held, as it is of two fingers on a touchpad; without it the page scrolls. */
-  wheel(event, from, to) {
+  wheel(event) {
     if (!event.ctrlKey && !event.metaKey) return
+    const { from, to } = this.range
     event.preventDefault()
     const box = this.plot.over.getBoundingClientRect()
     const share = (event.clientX - box.left) / box.width

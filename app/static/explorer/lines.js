@@ -32,7 +32,11 @@ export function axes(unit, timeZone) {
     const [small, large] = step < DAY / 1000 ? [by({ timeStyle: step < 60 ? 'medium' : 'short' }), day] : step < YEAR ? [step < MONTH ? day : by({ month: 'short' }), year] : [year, () => '']
     return ticks.map((tick, place) => (place && large(tick) === large(ticks[place - 1]) ? small(tick) : `${small(tick)}\n${large(tick)}`))
   }
-  return [{ ...axis, space: 60, values: along }, { ...axis, size: 60, label: unit ?? '', values: (_plot, ticks) => ticks.map((tick) => number(tick)) }]
+  const amounts = (_plot, ticks, _axis, _space, step) => {
+    const digits = Math.max(0, Math.ceil(-Math.log10(step)) + 1) // two ticks never look the same
+    return ticks.map((tick) => tick.toLocaleString(undefined, { maximumFractionDigits: digits }))
+  }
+  return [{ ...axis, space: 60, values: along }, { ...axis, size: 60, label: unit ?? '', values: amounts }]
 }
 
 /** The series of times: its label, and the time that the cursor is at. */
