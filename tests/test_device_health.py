@@ -113,3 +113,19 @@ def test_errors_that_are_resolved_are_no_longer_in_it(
 
     assert (open_errors["open"], open_errors["latest"][0]["count"]) == (1, 6)
     assert health(user, device)["errors"] == {"open": 0, "latest": []}
+
+
+def test_what_was_kept_aside_on_the_last_day_is_counted_by_its_reason_the_most_common_first(
+    device: dict[str, Any], conn: DictConnection
+) -> None:
+    conn.execute(
+        "INSERT INTO quarantine (device_id, topic, payload, reason, detail, received_at)"
+        " SELECT %s, 't', convert_to(ago::text, 'UTF8'), reason, '', %s - ago * interval '1 minute'"
+        " FROM (VALUES ('no_time', 1441), ('no_time', 1439), ('unreadable', 5), ('unreadable', 1)) AS v (reason, ago)",
+        [device["id"], NOW],
+    )
+
+    kept = read_health(conn, device, NOW)["quarantine"]
+
+    assert [(reason["reason"], reason["count"]) for reason in kept["reasons"]] == [("unreadable", 2), ("no_time", 1)]
+    assert (kept["count"], kept["reasons"][0]["last_received_at"]) == (3, NOW - MINUTE)

@@ -102,6 +102,33 @@ def test_historys_coverage_follows_what_the_device_was_told_and_did(user: Caller
     assert coverage(user, device_id) == [[6, 6], [6, 60], [6, 4], [6, 0]]
 
 
+def test_what_a_device_goes_back_to_counts_from_when_it_does(user: Caller, conn: DictConnection) -> None:
+    device_id = user.register_device()["id"]
+    receive(conn, device_id, s55=[(NOON + n * HOUR / 6, 20.0) for n in range(24)])
+    tell(conn, device_id, NOON + 2 * HOUR, True, publish_interval=900)
+    tell(conn, device_id, NOON + HOUR, True, publish_interval=60)  # the later version, which it did before
+
+    assert coverage(user, device_id) == [[6, 6], [6, 60], [6, 4], [6, 4]]
+
+
+def test_where_nobody_said_anything_a_components_own_rhythm_in_that_time_counts(
+    user: Caller, conn: DictConnection
+) -> None:
+    device_id = user.register_device()["id"]
+    receive(
+        conn,
+        device_id,
+        s55=[
+            *((NOON - n * HOUR / 60, 20.0) for n in range(1, 150)),
+            *((NOON + n * HOUR / 6, 20.0) for n in range(24)),
+            *((NOON + 4 * HOUR + n * HOUR / 60, 20.0) for n in range(150)),
+        ],
+        s56=[(NOON + n * HOUR / 60, 50.0) for n in range(240)],
+    )
+
+    assert coverage(user, device_id) == [[6, 6]] * 4
+
+
 def test_a_device_that_never_says_anything_is_taken_at_its_owners_word(user: Caller, conn: DictConnection) -> None:
     device_id = user.register_device()["id"]
     receive(conn, device_id, s55=[(NOON + n * HOUR / 6, 20.0) for n in range(24)])

@@ -258,6 +258,19 @@ def test_gaps_are_filled_as_asked_and_only_short_ones(ask: Ask) -> None:
     assert filled(fill="linear", max_gap="1h") == [None, 2.0, 4.0, None, 10.0, None, None]
 
 
+@pytest.mark.parametrize("query", [{"all_intervals": "true"}, {"fill": "locf"}, {"fill": "linear"}])
+def test_where_there_is_no_reading_every_bucket_is_empty_however_it_is_filled(ask: Ask, query: dict[str, str]) -> None:
+    body = ask(rollup="1h", **{"from": "2026-01-10T00:00:00Z", "to": "2026-01-10T01:00:00Z"}, **query)
+
+    assert body["readings"] == [["2026-01-10T01:00:00Z", None], ["2026-01-10T00:00:00Z", None]]
+
+
+def test_the_coverage_of_no_bucket_is_none(ask: Ask) -> None:
+    window = {"from": "2026-01-10T00:00:00Z", "to": "2026-01-10T01:00:00Z"}
+
+    assert ask(rollup="1h", coverage="true", **window)["readings"] == []
+
+
 @pytest.mark.parametrize(
     ("rollup", "query", "fits"), [("1m", {"fill": "locf"}, "6h"), ("10m", {"all_intervals": "true"}, "6h")]
 )

@@ -1,5 +1,6 @@
 """The inbox of what could not be stored."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_an_owner_sees_what_was_kept_of_their_devices_and_why(user: Caller, devi
     assert "2126" in user.get(f"/v0/quarantine/{late['id']}").json["payload"]
     assert inbox(user, reason="impossible_time") == [late]
     assert inbox(user, device_id=device["id"], per_page=1) == [late]
+
+
+def test_an_inbox_is_of_all_ones_devices_the_newest_first_or_of_one(user: Caller, device: dict[str, Any]) -> None:
+    roof = user.register_device(name="Roof")
+    for number, one in enumerate((device, roof, device)):
+        send(user, one, ("2026-01-15T08:30:00Z", 9998, number))
+
+    def devices(**query: Any) -> list[int]:
+        return [item["device_id"] for item in inbox(user, **query)]
+
+    assert devices() == [device["id"], roof["id"], device["id"]]
+    assert devices(device_id=roof["id"]) == [roof["id"]]
+    assert user.get(f"/v0/quarantine?device_id={device['id']}&per_page=1").headers["Total"] == "2"
+    assert [json.loads(item["payload"])["sensors"][0]["value"] for item in inbox(user)] == [2, 1, 0]
 
 
 def test_others_see_nothing_of_it(

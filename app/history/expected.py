@@ -27,7 +27,7 @@ def expected_readings(
     for as the first that is said. All None where nothing is known.
     """
     usual_s = usual_s or next((pace.interval for pace in paces if pace.interval), None)
-    if usual_s is None or not len(starts):
+    if usual_s is None:
         return [None] * len(starts)
     rates = [1 / usual_s, *((1 / (pace.interval or usual_s) if pace.enabled else 0) for pace in paces)]
     edges = np.array([int(starts.min()), *(to_us(pace.since) for pace in paces), int(ends.max())])
