@@ -43,6 +43,21 @@ def test_a_summary_counts_each_components_readings_and_says_from_when_to_when(
         refresh_all(conn)
 
 
+def test_a_summary_names_what_has_sent_nothing_too_by_the_names_of_the_sensors(
+    user: Caller, conn: DictConnection
+) -> None:
+    device_id = user.register_device(kit_id=26)["id"]
+    receive(conn, device_id, s55=[(NOON, 1.0)])
+
+    components = user.get(f"/v0/devices/{device_id}/readings/summary").json["components"]
+
+    counts = {component["sensor_id"]: component["count"] for component in components}
+    assert (counts.pop(55), set(counts.values())) == (1, {0})
+    names = [component["sensor_name"] for component in components]
+    order = conn.execute("SELECT name FROM unnest(%s::text[]) AS s (name) ORDER BY name", [names]).fetchall()
+    assert names == [row["name"] for row in order]
+
+
 def test_a_device_that_never_sent_has_a_summary_of_nothing(user: Caller, anybody: Caller) -> None:
     device = user.register_device()
 
@@ -124,6 +139,19 @@ def test_an_archived_devices_values_are_gone(
     user.delete(f"/v0/devices/{device['id']}")
 
     assert device["id"] not in values(anybody)
+
+
+def test_the_latest_values_come_newest_first_and_without_those_of_devices_for_tests(
+    user: Caller, anybody: Caller, conn: DictConnection, values: Values
+) -> None:
+    old, new, middle, trial = (user.register_device()["id"] for _ in range(4))
+    for device_id, minutes in ((old, 0), (new, 2), (middle, 1), (trial, 3)):
+        receive(conn, device_id, s55=[(NOON + minutes * MINUTE, 20.5)])
+    conn.execute("UPDATE devices SET is_test = true WHERE id = %s", [trial])
+
+    ours = [device_id for device_id in values(anybody) if device_id in (old, new, middle, trial)]
+
+    assert ours == [new, middle, old]
 
 
 def test_an_unknown_measurement_is_a_404(anybody: Caller) -> None:
