@@ -16,6 +16,7 @@ from mail_server import Mailbox
 from waiting import wait_for
 
 from app.exports.make import Made
+from app.exports.storage import Storage
 from app.jobs import exports as jobs
 from app.jobs.queue import open_queue
 from scripts.supervisor import Child, Service
@@ -48,6 +49,31 @@ def a_worker(env: dict[str, str], first: str = "pass") -> Child:
     """A worker in one process: RQ's own forks one a job, which outlives a worker that is killed, and goes on."""
     start = f"{first}; import rq; rq.Worker = rq.SimpleWorker; from app.cli import almanac; almanac()"
     return Child(Service("worker", [sys.executable, "-c", start, "worker"], env, says='"event":"working"'))
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, step: str, happens: Work, error: Exception | None = None
+) -> None:
+    """Let something happen while a worker is in the midst of a step, which may then fail."""
+    real = getattr(owner, step)
+
+    def slow(*arguments: Any) -> Any:
+        monkeypatch.setattr(owner, step, real)
+        happens()
+        if error is not None:
+            raise error
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, step, slow)
+
+
+# Where a worker is when somebody else interferes, and how it would have gone on.
+MOMENTS = {
+    "reads": (jobs, "make", None),
+    "stores": (Storage, "put", None),
+    "cannot store": (Storage, "put", OSError("no space left on device")),
+    "cannot ever": (Storage, "put", jobs.CannotError("there is nothing in it")),
+}
 
 
 def let_time_pass(conn: DictConnection, work: Work) -> None:
@@ -126,6 +152,17 @@ def test_one_export_of_a_user_runs_while_their_others_wait(
     assert show(user, second)["state"] == "finished"
 
 
+def test_an_export_whose_worker_died_comes_before_those_of_its_owner_that_wait_for_it(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    waits, died = ask(user, device), ask(user, device)
+    queries.claim_export(conn, id=died, lease_s=90)
+    work()
+    let_time_pass(conn, work)
+
+    assert [show(user, export_id)["state"] for export_id in (died, waits)] == ["finished"] * 2
+
+
 def test_exports_of_one_user_follow_one_another_without_waiting(
     user: Caller, work: Work, device: dict[str, Any]
 ) -> None:
@@ -136,7 +173,13 @@ def test_exports_of_one_user_follow_one_another_without_waiting(
 
 
 def test_what_lost_redis_left_behind_is_made_all_the_same(
-    app: Flask, user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    user: Caller,
+    new_user: Callable[..., Caller],
+    work: Work,
+    conn: DictConnection,
+    device: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(app.extensions, "queue", open_queue("redis://127.0.0.1:1/0"))
@@ -144,8 +187,13 @@ def test_what_lost_redis_left_behind_is_made_all_the_same(
     work()
     assert show(user, export_id)["state"] == "queued"
 
-    let_time_pass(conn, work)
+    other = new_user()
+    running = ask(other, device)  # somebody else's, which is nothing to wait for
+    queries.claim_export(conn, id=running, lease_s=90)
+    jobs.watch()
+    work()
     assert show(user, export_id)["state"] == "finished"
+    other.post(f"/v0/exports/{running}/cancel")
 
 
 @pytest.mark.parametrize("end", ["cancel", "delete"])
@@ -166,7 +214,115 @@ def test_a_running_export_can_be_stopped(
 
     after = user.get(f"/v0/exports/{export_id}")
     assert (after.status_code, after.json.get("state")) == ((200, "cancelled") if end == "cancel" else (404, None))
+    assert not after.json.get("percent")
     assert mails(mailbox) == []
+
+
+def test_an_export_that_is_stopped_while_it_waits_is_not_made(
+    user: Caller, work: Work, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    export_id = ask(user, device)
+    user.post(f"/v0/exports/{export_id}/cancel")
+    work()
+
+    assert show(user, export_id)["state"] == "cancelled"
+    assert mails(mailbox) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_stopped_export_does_not_come_back_however_its_worker_ends(
+    user: Caller,
+    work: Work,
+    conn: DictConnection,
+    device: dict[str, Any],
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    export_id = ask(user, device)
+    owner, step, error = MOMENTS[moment]
+    meanwhile(monkeypatch, owner, step, lambda: user.post(f"/v0/exports/{export_id}/cancel"), error)
+    work()
+    let_time_pass(conn, work)
+
+    shown = show(user, export_id)
+    assert (shown["state"], shown["error"]) == ("cancelled", None)
+    assert mails(mailbox) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_worker_that_was_taken_for_dead_leaves_the_export_to_the_next_one(
+    user: Caller,
+    work: Work,
+    conn: DictConnection,
+    device: dict[str, Any],
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    export_id = ask(user, device)
+
+    def another_takes_it() -> None:
+        conn.execute("UPDATE exports SET due_at = now() WHERE id = %s", [export_id])
+        queries.claim_export(conn, id=export_id, lease_s=90)
+
+    owner, step, error = MOMENTS[moment]
+    meanwhile(monkeypatch, owner, step, another_takes_it, error)
+    work()
+
+    shown = show(user, export_id)
+    assert (shown["state"], shown["percent"], shown["error"]) == ("running", 0, None)
+    let_time_pass(conn, work)
+    assert show(user, export_id)["state"] == "finished"
+    assert len(mails(mailbox)) == 1
+
+
+def test_half_an_hour_in_which_a_file_goes_to_a_slow_store_is_no_reason_to_begin_anew(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = ask(user, device)
+
+    def half_an_hour() -> None:
+        conn.execute("UPDATE exports SET due_at = due_at - INTERVAL '30 min' WHERE id = %s", [export_id])
+        jobs.run(export_id)  # another worker
+        states.append(show(user, export_id)["state"])
+
+    states: list[str] = []
+    meanwhile(monkeypatch, Storage, "put", half_an_hour)
+    work()
+
+    assert [*states, show(user, export_id)["state"]] == ["running", "finished"]
+
+
+def test_to_stop_an_export_that_has_ended_changes_nothing(user: Caller, work: Work, device: dict[str, Any]) -> None:
+    before = export(user, work, device["id"])
+
+    after = user.post(f"/v0/exports/{before['id']}/cancel")
+
+    assert (after.status_code, after.json["state"], after.json["sha256"]) == (200, "finished", before["sha256"])
+
+
+def test_two_workers_that_are_woken_up_for_one_mail_send_it_once(
+    user: Caller, work: Work, device: dict[str, Any], mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_id = ask(user, device)
+    meanwhile(monkeypatch, jobs, "send", lambda: jobs.mail(export_id))
+    work()
+    jobs.mail(export_id)  # and one that comes too late
+
+    assert len(mails(mailbox)) == 1
+
+
+def test_a_mail_that_no_server_takes_for_two_days_is_given_up(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    mailbox.stop()
+    export_id = export(user, work, device["id"])["id"]
+    for _ in jobs.MAIL_RETRY_AFTER_S:
+        conn.execute("UPDATE exports SET mail_due_at = now() WHERE id = %s AND mail_due_at IS NOT NULL", [export_id])
+        jobs.mail(export_id)
+
+    assert show(user, export_id)["error"].endswith("fetch it from download_url")
 
 
 def test_a_device_that_turns_private_meanwhile_is_not_given_out(
@@ -216,6 +372,19 @@ def test_files_go_when_their_time_is_over(
     assert user.get(f"/v0/exports/{old['id']}").status_code == 404
     assert anybody.get(old["download_url"]).status_code == 404
     assert fetch(anybody, young["download_url"])
+
+
+def test_an_export_that_was_stopped_is_listed_for_a_month(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    export_id = ask(user, device)
+    user.post(f"/v0/exports/{export_id}/cancel")
+    jobs.purge()
+    assert show(user, export_id)["state"] == "cancelled"
+
+    conn.execute("UPDATE exports SET finished_at = finished_at - INTERVAL '31 days' WHERE id = %s", [export_id])
+    jobs.purge()
+    assert user.get(f"/v0/exports/{export_id}").status_code == 404
 
 
 def test_another_users_private_device_is_not_there_to_export(
