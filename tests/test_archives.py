@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from caller import Caller
 from exporting import change, fetch, store
+from meanwhile import meanwhile
 
+from app.exports.make import Made
+from app.exports.storage import Storage
 from app.jobs import archives, exports
-from sql import DictConnection
+from sql import DictConnection, Row, queries
 
 Work = Callable[[], None]
 START = datetime(2025, 1, 20, tzinfo=UTC)
@@ -137,6 +140,68 @@ def test_a_write_that_changes_nothing_publishes_nothing(
     change(conn, device["id"], TEMPERATURE, START, float(START.day))
     publish_again(conn, work)
 
+    assert len(editions(user, archive_id)) == 2
+
+
+def test_a_month_is_published_when_it_has_ended_whatever_is_written_into_it_before(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    change(conn, device["id"], TEMPERATURE, datetime.now(UTC) - timedelta(seconds=2), 20.0)
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    change(conn, device["id"], TEMPERATURE, datetime.now(UTC) - timedelta(seconds=1), 21.0)
+    publish_again(conn, work)
+
+    assert [edition[0] for edition in editions(user, archive_id)] == ["2025-01-01", "2025-03-01"]
+
+
+def test_a_correction_that_was_under_way_while_an_archive_was_looked_at_comes_with_the_next_look(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any]
+) -> None:
+    archive_id = publish(user, work, device_id=device["id"], period="month")
+    change(conn, device["id"], TEMPERATURE, START, 99.0)
+    conn.execute("UPDATE archive_changes SET changed_at = changed_at - INTERVAL '9 min'")  # its commit took so long
+    publish_again(conn, work)
+
+    assert editions(user, archive_id)[0] == ("2025-01-01", 2, "changed", True)
+
+
+def test_a_correction_that_one_of_two_archives_could_not_publish_is_published_the_next_time(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space() -> None:
+        raise OSError("no space left on device")
+
+    both = [publish(user, work, device_id=device["id"], period="month") for _ in range(2)]
+    conn.execute("UPDATE archives SET changes_seen_until = now() - INTERVAL '2 hours'")
+    change(conn, device["id"], TEMPERATURE, START, 99.0)
+    conn.execute("UPDATE archive_changes SET changed_at = now() - INTERVAL '1 hour'")
+    meanwhile(monkeypatch, Storage, "put", no_space)
+    publish_again(conn, work)
+    errors = [user.get(f"/v0/archives/{archive_id}").json["error"] for archive_id in both]
+    publish_again(conn, work)
+
+    assert sorted(errors, key=str) == [None, "an error of ours (OSError); it has been logged, and is tried again"]
+    for archive_id in both:
+        assert editions(user, archive_id)[0] == ("2025-01-01", 2, "changed", True)
+        assert user.get(f"/v0/archives/{archive_id}").json["error"] is None
+
+
+def test_who_publishes_for_hours_period_by_period_is_not_taken_for_dead(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, others = archives.make, list[Row | None]()
+
+    def slow(*arguments: Any) -> Made:
+        conn.execute("UPDATE archives SET due_at = due_at - INTERVAL '50 min'")
+        others.append(queries.claim_archive(conn, id=archive_id, lease_s=3600))
+        return make(*arguments)
+
+    monkeypatch.setattr(archives, "make", slow)
+    archive_id = user.post("/v0/archives", {"device_id": device["id"], "period": "month"}).json["id"]
+    work()
+
+    assert len(others) > 2
+    assert set(others) == {None}
     assert len(editions(user, archive_id)) == 2
 
 

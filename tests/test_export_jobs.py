@@ -13,6 +13,7 @@ from caller import Caller
 from exporting import export, fetch, load, mails, store
 from flask import Flask
 from mail_server import Mailbox
+from meanwhile import meanwhile
 from waiting import wait_for
 
 from app.exports.make import Made
@@ -49,22 +50,6 @@ def a_worker(env: dict[str, str], first: str = "pass") -> Child:
     """A worker in one process: RQ's own forks one a job, which outlives a worker that is killed, and goes on."""
     start = f"{first}; import rq; rq.Worker = rq.SimpleWorker; from app.cli import almanac; almanac()"
     return Child(Service("worker", [sys.executable, "-c", start, "worker"], env, says='"event":"working"'))
-
-
-def meanwhile(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, step: str, happens: Work, error: Exception | None = None
-) -> None:
-    """Let something happen while a worker is in the midst of a step, which may then fail."""
-    real = getattr(owner, step)
-
-    def slow(*arguments: Any) -> Any:
-        monkeypatch.setattr(owner, step, real)
-        happens()
-        if error is not None:
-            raise error
-        return real(*arguments)
-
-    monkeypatch.setattr(owner, step, slow)
 
 
 # Where a worker is when somebody else interferes, and how it would have gone on.

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -13,11 +14,12 @@ import pytest
 import suite_log
 import ticking
 from caller import Caller
+from meanwhile import meanwhile
 from rq import Queue
 from waiting import wait_for
 
 from app.config import Config
-from app.jobs import upkeep
+from app.jobs import periodic, upkeep
 from app.jobs.periodic import PERIODS, run
 from app.jobs.queue import open_queue
 from app.jobs.scheduler import Scheduler
@@ -90,6 +92,64 @@ def test_a_run_that_found_something_to_do_is_in_the_log_and_one_that_did_not_is_
     )
     run(NAME)
     assert (job(conn)["result"], logged()) == ({"rows": 1}, ["job done"])
+
+
+def test_a_job_that_a_worker_is_at_is_left_to_it(
+    worker_env: dict[str, str], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = []
+
+    def look() -> None:
+        run(NAME)  # another worker
+        numbers.append(conn.execute("SELECT run FROM jobs WHERE name = %s", [NAME]).fetchone())
+
+    meanwhile(monkeypatch, upkeep, "purge_quarantine", look)
+    run(NAME)
+
+    assert numbers == [{"run": 1}]
+
+
+def test_a_worker_that_was_taken_for_dead_neither_keeps_nor_ends_the_run_of_the_next_one(
+    worker_env: dict[str, str], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another_takes_it_and_dies() -> None:
+        conn.execute("UPDATE jobs SET leased_until = now() - INTERVAL '1 s' WHERE name = %s", [NAME])
+        queries.claim_job(conn, name=NAME, lease_s=0)
+        time.sleep(0.2)  # some beats of the first one
+
+    monkeypatch.setattr(periodic, "_BEAT_S", 0.02)
+    meanwhile(monkeypatch, upkeep, "purge_quarantine", another_takes_it_and_dies)
+    run(NAME)
+    assert job(conn)["state"] == "cut off"
+
+    run(NAME)
+    assert job(conn)["state"] == "succeeded"
+
+
+def test_a_job_that_is_asked_for_while_it_runs_is_done_once_more(
+    worker_env: dict[str, str], conn: DictConnection, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, upkeep, "purge_quarantine", lambda: admin.post(f"/v0/admin/jobs/{NAME}/run"))
+    for _ in range(3):
+        run(NAME)
+
+    assert conn.execute("SELECT run FROM jobs WHERE name = %s", [NAME]).fetchone() == {"run": 2}
+
+
+def test_jobs_that_there_are_no_more_go_and_those_that_others_do_are_left_to_them(
+    queue: Queue, conn: DictConnection, work: Work, admin: Caller
+) -> None:
+    conn.execute("INSERT INTO jobs (name, done_by, period) VALUES ('old.job', 'worker', '1 min')")
+    theirs = {"name": "broker.stock", "done_by": "broker keeper", "period": timedelta(minutes=5)}
+    queries.note_job(conn, **theirs, started_at=datetime.now(UTC), result=None, error=None)
+    queries.ask_for_job(conn, name=theirs["name"])
+    queries.set_jobs(conn, names=list(PERIODS), periods=list(PERIODS.values()))
+    Scheduler(queue, conn).look()
+    work()
+
+    states = {job["name"]: job["state"] for job in admin.get("/v0/admin/jobs").json}
+    assert "old.job" not in states
+    assert states["broker.stock"] == "succeeded"
 
 
 def test_a_queue_that_is_lost_costs_nothing(queue: Queue, conn: DictConnection, work: Work) -> None:

@@ -2,11 +2,14 @@
 
 import gzip
 import io
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 from caller import Caller
+from meanwhile import meanwhile
+from psycopg.types.json import Jsonb
 from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
@@ -14,7 +17,7 @@ from rq.timeouts import JobTimeoutException
 
 from app.jobs import uploads
 from app.jobs.queue import open_queue
-from sql import DictConnection
+from sql import DictConnection, queries
 
 HEADER = "TIME,TEMP,HUM,BATT\nISO 8601,ºC,%,%\nTime,Temperature,Humidity,Battery\n,55,56,10\n"
 DAY = {"from": "2026-01-15", "to": "2026-01-16", "rollup": "1m"}
@@ -87,7 +90,11 @@ def test_a_dry_run_tells_all_and_stores_nothing(user: Caller, device: dict[str, 
 
 
 def test_a_worker_that_dies_repeats_nothing(
-    user: Caller, device: dict[str, Any], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+    user: Caller,
+    device: dict[str, Any],
+    conn: DictConnection,
+    work: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines = [f"2026-01-15T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z,1,2,3" for n in range(2500)]
     answer = user.post(f"/v0/devices/{device['id']}/uploads", data=(HEADER + "\n".join(lines)).encode())
@@ -101,10 +108,12 @@ def test_a_worker_that_dies_repeats_nothing(
     monkeypatch.setattr(uploads, "_write", dies)
     with pytest.raises(KeyboardInterrupt):
         uploads.run(answer.json["id"])
-    half = user.get(answer.headers["Location"]).json
     monkeypatch.setattr(uploads, "_write", write)
+    uploads.run(answer.json["id"])  # another, which does not know yet
+    half = user.get(answer.headers["Location"]).json
     conn.execute("UPDATE uploads SET due_at = now() WHERE id = %s", [answer.json["id"]])  # its lease has ended
-    uploads.run(answer.json["id"])
+    uploads.watch()
+    work()
     whole = user.get(answer.headers["Location"]).json
 
     assert (half["state"], half["stored"], 0 < half["percent"] < 100) == ("running", 3000, True)
@@ -130,6 +139,55 @@ def test_a_worker_that_was_taken_for_dead_counts_nothing_twice(
     shown = user.get(answer.headers["Location"]).json
     counts = [shown[name] for name in ("state", "lines_read", "received", "stored", "duplicate")]
     assert counts == ["finished", 1504, 4500, 4500, 0]
+
+
+def test_a_worker_that_was_taken_for_dead_adds_nothing_to_an_upload_that_has_failed_since(
+    user: Caller, device: dict[str, Any], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        queries.finish_upload(conn, id=answer.json["id"], state="failed", errors=Jsonb([]))
+
+    answer = user.post(f"/v0/devices/{device['id']}/uploads", data=(HEADER + "2026-01-15T08:30:00Z,1,2,3\n").encode())
+    meanwhile(monkeypatch, uploads, "_write", fails)
+    uploads.run(answer.json["id"])
+
+    shown = user.get(answer.headers["Location"]).json
+    assert (shown["state"], shown["stored"]) == ("failed", 0)
+
+
+def test_an_upload_that_has_been_read_is_not_begun_again(
+    user: Caller, device: dict[str, Any], conn: DictConnection, work: Callable[[], None], redis_url: str
+) -> None:
+    before = upload(user, device, HEADER + "2026-01-15T08:30:00Z,1,2,3\n")
+    work()  # the queue is empty
+    conn.execute("UPDATE uploads SET due_at = now() WHERE id = %s", [before["id"]])
+    uploads.watch()
+    woken = open_queue(redis_url).job_ids
+    uploads.run(before["id"])  # who was woken up before
+
+    assert f"upload-{before['id']}" not in woken
+    assert user.get(f"/v0/uploads/{before['id']}").json == before
+
+
+def test_what_became_of_an_upload_is_told_for_90_days_and_its_file_goes_at_once(
+    user: Caller, device: dict[str, Any], conn: DictConnection
+) -> None:
+    upload_id = upload(user, device, HEADER + "2026-01-15T08:30:00Z,1,2,3\n")["id"]
+    uploads.watch()
+    kept = conn.execute("SELECT content FROM uploads WHERE id = %s", [upload_id]).fetchone()
+    assert kept == {"content": None}
+
+    conn.execute("UPDATE uploads SET created_at = now() - INTERVAL '91 days' WHERE id = %s", [upload_id])
+    uploads.watch()
+    assert user.get(f"/v0/uploads/{upload_id}").status_code == 404
+
+
+def test_the_uploads_of_a_device_in_the_trash_are_not_shown(user: Caller, device: dict[str, Any]) -> None:
+    upload_id = upload(user, device, HEADER + "2026-01-15T08:30:00Z,1,2,3\n")["id"]
+
+    user.delete(f"/v0/devices/{device['id']}")
+
+    assert user.get(f"/v0/uploads/{upload_id}").status_code == 404
 
 
 def test_a_line_that_the_database_refuses_costs_only_itself(
