@@ -233,7 +233,7 @@ def test_an_experiment_is_made_changed_and_compared(signed_in: Open, user: Calle
     row = page.get_by_role("row", name=re.compile("Two balconies"))
     row.get_by_role("button", name="Change").click()
     expect(page.get_by_label("From")).to_have_value("2026-01-02")
-    experiment = next(each for each in user.get("/v0/experiments").json if each["name"] == "Two balconies")
+    experiment = next(each for each in user.get("/v0/experiments?q[s]=id+desc").json if each["name"] == "Two balconies")
     assert experiment["starts_at"] == "2026-01-01T18:15:00Z"  # the day begins where the browser is, in Kathmandu
     row.get_by_role("link", name="Compare").click()
 
