@@ -66,9 +66,10 @@ def export(caller: Caller, work: Callable[[], None], *device_ids: int, **query: 
     return shown
 
 
-def mails(mailbox: Mailbox) -> list[EmailMessage]:
-    """The mails about exports; an account's own welcome may be there too."""
-    return [message for message in mailbox.messages if str(message["Subject"]).startswith("Your export")]
+def mails(mailbox: Mailbox, user: Caller) -> list[EmailMessage]:
+    """A user's mails about exports; others' may be there too, and an account's own welcome."""
+    theirs = [message for message in mailbox.messages if message["To"] == user.user["email"]]
+    return [message for message in theirs if str(message["Subject"]).startswith("Your export")]
 
 
 def fetch(anybody: Caller, url: str, **options: Any) -> bytes:

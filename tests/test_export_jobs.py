@@ -88,7 +88,7 @@ def test_a_worker_that_is_killed_midway_costs_time_and_nothing_else(
     ended, again = show(user, export_id), export(user, work, device["id"])
     assert midway["state"] == "running"
     assert (ended["state"], ended["sha256"]) == ("finished", again["sha256"])
-    assert [str(message["Message-ID"]).partition("@")[0] for message in mails(mailbox)] == [
+    assert [str(message["Message-ID"]).partition("@")[0] for message in mails(mailbox, user)] == [
         f"<export-{export_id}",
         f"<export-{again['id']}",
     ]
@@ -105,7 +105,7 @@ def test_while_the_mail_server_is_away_the_file_is_there_and_then_comes_one_mail
     mailbox.start()
     let_time_pass(conn, work)
     let_time_pass(conn, work)
-    (mail,) = mails(mailbox)
+    (mail,) = mails(mailbox, user)
     assert re.search(r"ready: \d+ rows, [1-9]\d* kB\.", str(mail.get_body(("plain",))))
     assert show(user, shown["id"])["error"] is None
 
@@ -117,7 +117,7 @@ def test_who_gets_no_mail_in_the_end_reads_why(
     shown = export(user, work, device["id"])
     let_time_pass(conn, work)
 
-    assert mails(mailbox) == []
+    assert mails(mailbox, user) == []
     assert shown["state"] == "finished"
     assert "550" in shown["error"]
     assert shown["error"].endswith("fetch it from download_url")
@@ -200,7 +200,7 @@ def test_a_running_export_can_be_stopped(
     after = user.get(f"/v0/exports/{export_id}")
     assert (after.status_code, after.json.get("state")) == ((200, "cancelled") if end == "cancel" else (404, None))
     assert not after.json.get("percent")
-    assert mails(mailbox) == []
+    assert mails(mailbox, user) == []
 
 
 def test_an_export_that_is_stopped_while_it_waits_is_not_made(
@@ -211,7 +211,7 @@ def test_an_export_that_is_stopped_while_it_waits_is_not_made(
     work()
 
     assert show(user, export_id)["state"] == "cancelled"
-    assert mails(mailbox) == []
+    assert mails(mailbox, user) == []
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -232,7 +232,7 @@ def test_a_stopped_export_does_not_come_back_however_its_worker_ends(
 
     shown = show(user, export_id)
     assert (shown["state"], shown["error"]) == ("cancelled", None)
-    assert mails(mailbox) == []
+    assert mails(mailbox, user) == []
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -259,7 +259,7 @@ def test_a_worker_that_was_taken_for_dead_leaves_the_export_to_the_next_one(
     assert (shown["state"], shown["percent"], shown["error"]) == ("running", 0, None)
     let_time_pass(conn, work)
     assert show(user, export_id)["state"] == "finished"
-    assert len(mails(mailbox)) == 1
+    assert len(mails(mailbox, user)) == 1
 
 
 def test_half_an_hour_in_which_a_file_goes_to_a_slow_store_is_no_reason_to_begin_anew(
@@ -295,7 +295,7 @@ def test_two_workers_that_are_woken_up_for_one_mail_send_it_once(
     work()
     jobs.mail(export_id)  # and one that comes too late
 
-    assert len(mails(mailbox)) == 1
+    assert len(mails(mailbox, user)) == 1
 
 
 def test_a_mail_that_no_server_takes_for_two_days_is_given_up(
@@ -323,7 +323,7 @@ def test_a_device_that_turns_private_meanwhile_is_not_given_out(
         "failed",
         f"these devices have become private or were archived: {device['id']}",
     )
-    assert mails(mailbox)[0]["Subject"] == f"Your export {export_id} could not be made"
+    assert mails(mailbox, other)[0]["Subject"] == f"Your export {export_id} could not be made"
 
 
 def test_an_error_of_ours_is_tried_again_and_then_told(
@@ -344,7 +344,7 @@ def test_an_error_of_ours_is_tried_again_and_then_told(
     for _ in jobs.RETRY_AFTER_S:
         let_time_pass(conn, work)
     assert show(user, shown["id"])["state"] == "failed"
-    assert len(mails(mailbox)) == 1
+    assert len(mails(mailbox, user)) == 1
 
 
 def test_files_go_when_their_time_is_over(
@@ -394,7 +394,7 @@ def test_a_csv_archive_is_the_whole_device_by_mail(
 
     assert (asked.status_code, asked.json["id"]) == (200, "ok")
     assert len(load(user, user.get(asked.json["url"]).json)) == 220
-    assert len(mails(mailbox)) == 1
+    assert len(mails(mailbox, user)) == 1
 
 
 def test_a_csv_archive_comes_once_in_15_minutes(user: Caller, work: Work, device: dict[str, Any]) -> None:

@@ -262,7 +262,7 @@ def test_a_small_file_is_attached_to_the_mail(
 ) -> None:
     shown = export(user, work, device["id"])
 
-    (message,) = mails(mailbox)
+    (message,) = mails(mailbox, user)
     attachments = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
     assert (message["To"], message["Subject"]) == (user.user["email"], "Your export of Balcony")
     assert list(attachments) == [shown["filename"], "metadata.json"]
@@ -276,8 +276,8 @@ def test_of_a_large_file_the_mail_has_a_link(
     monkeypatch.setattr("app.jobs.exports._LARGEST_ATTACHMENT", 10)
     shown = export(user, work, device["id"])
 
-    (link,) = (line for line in text_of(mails(mailbox)[0]).splitlines() if line.startswith("http"))
-    assert list(mails(mailbox)[0].iter_attachments()) == []
+    (link,) = (line for line in text_of(mails(mailbox, user)[0]).splitlines() if line.startswith("http"))
+    assert list(mails(mailbox, user)[0].iter_attachments()) == []
     assert hashlib.sha256(fetch(anybody, link)).hexdigest() == shown["sha256"]
 
 
