@@ -109,7 +109,7 @@ def test_a_worker_that_dies_repeats_nothing(
     with pytest.raises(KeyboardInterrupt):
         uploads.run(answer.json["id"])
     monkeypatch.setattr(uploads, "_write", write)
-    uploads.run(answer.json["id"])  # another, which does not know yet
+    work()  # another, which was woken up meanwhile
     half = user.get(answer.headers["Location"]).json
     conn.execute("UPDATE uploads SET due_at = now() WHERE id = %s", [answer.json["id"]])  # its lease has ended
     uploads.watch()
