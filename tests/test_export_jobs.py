@@ -12,7 +12,7 @@ import pytest
 from caller import Caller
 from exporting import export, fetch, load, mails, store
 from flask import Flask
-from mail_server import Mailbox
+from mail_server import Mailbox, text_of
 from meanwhile import meanwhile
 from waiting import wait_for
 
@@ -296,6 +296,17 @@ def test_two_workers_that_are_woken_up_for_one_mail_send_it_once(
     jobs.mail(export_id)  # and one that comes too late
 
     assert len(mails(mailbox, user)) == 1
+
+
+def test_an_export_that_kills_its_worker_each_time_is_given_up(
+    user: Caller, work: Work, conn: DictConnection, device: dict[str, Any], mailbox: Mailbox
+) -> None:
+    export_id = ask(user, device)
+    conn.execute("UPDATE exports SET attempt = %s WHERE id = %s", [len(jobs.RETRY_AFTER_S) + 1, export_id])
+    work()
+
+    assert show(user, export_id)["state"] == "failed"
+    assert "its worker was killed" in text_of(mails(mailbox, user)[0])
 
 
 def test_a_mail_that_no_server_takes_for_two_days_is_given_up(

@@ -75,12 +75,14 @@ def run(export_id: int) -> None:
 def _make_claimed(config: Config, pool: Pool, export: Row) -> None:
     this = {"id": export["id"], "attempt": export["attempt"]}
     started = time.monotonic()
+    tries_left = len(RETRY_AFTER_S) + 1 - export["attempt"]
     try:
+        if tries_left < 0:
+            raise CannotError("it was begun again and again, and each time its worker was killed: ask for less at once")
         _make(config, pool, export)
     except GoneError:
         log.info("export stopped", extra=this)
     except Exception as error:
-        tries_left = len(RETRY_AFTER_S) + 1 - export["attempt"]
         for_good = isinstance(error, CannotError) or tries_left <= 0
         log.exception("export failed", extra={**this, "for_good": for_good})
         with pool.connection() as conn:
