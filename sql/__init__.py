@@ -33,6 +33,7 @@ __all__ = [
     "is_refusal",
     "open_pool",
     "queries",
+    "send",
 ]
 
 DictConnection = Connection[DictRow]
@@ -83,6 +84,11 @@ class _Adapter(PyFormatAdapter):
 
 
 queries: Any = aiosql.from_path(Path(str(files(__name__))), _Adapter, kwargs_only=True)
+
+
+def send(conn: DictConnection, query: Any, **parameters: Any) -> Cursor[DictRow]:
+    """Send one of `queries` and return its cursor; within `conn.pipeline()` its rows are there when that has ended."""
+    return conn.cursor(binary=True).execute(query.sql, parameters, prepare=query.__name__ in _PREPARED)
 
 
 def connect(database_url: str, patience_s: float | None = None) -> DictConnection:

@@ -10,7 +10,7 @@ from flask_smorest import Blueprint
 from app.api.filtering import BOOLEAN, INTEGER, TEXT, TIME, Filterable, FiltersField
 from app.api.history_query import HistoryQuery, Question
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
-from app.api.readings import check, grid_of, history_of, state_of, streamed
+from app.api.readings import ask_state, check, grid_of, history_of, streamed
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection, source
@@ -144,7 +144,7 @@ def _histories(
     comma = b""
     for question in questions:
         with source.pool.connection() as conn:
-            state = state_of(conn, question, query, source.complete_as_of)
+            state = ask_state(conn, question, query, source.complete_as_of).fetchone()
         if state is None:  # purged just now
             continue
         yield comma

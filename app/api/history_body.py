@@ -12,9 +12,9 @@ from app.api.respond import to_json
 from app.history.expected import Pace, expected_readings
 from app.history.fill import Fill, on_grid
 from app.history.plan import DAY_US
-from app.history.read import Buckets, Selection, read_series
+from app.history.read import Ahead, Buckets, Selection, read_series, send_ahead
 from ingestor.times import from_us, to_us
-from sql import Pool, Row, queries
+from sql import DictConnection, Pool, Row, queries
 from sql.arrays import Times
 
 _ROWS_A_PIECE = 10_000
@@ -43,8 +43,20 @@ def columns_of(question: Question) -> list[str]:
     return ["time", *values, *(("n", "expected") if question.coverage else ())]
 
 
+def ask_ahead(conn: DictConnection, question: Question, sensor_ids: Sequence[int]) -> Ahead | None:
+    """Ask, within a pipeline, for what is read if the device has readings throughout, and none of them late."""
+    end_us = -(-question.end_us // DAY_US) * DAY_US  # as far as _selection may go
+    return send_ahead(conn, _between(question, question.start_us, end_us, end_us, frozenset()), sensor_ids)
+
+
 def history_body(
-    pool: Pool, question: Question, about: Row, components: Sequence[Component], state: Row, starts: Times | None
+    pool: Pool,
+    question: Question,
+    about: Row,
+    components: Sequence[Component],
+    state: Row,
+    starts: Times | None,
+    ahead: Ahead | None,
 ) -> Iterator[bytes]:
     """Yield the answer in pieces; `starts`: the buckets that must all be there, None: only those with readings."""
     yield to_json(about)[:-1] + (b',"series":[' if len(components) > 1 else b",")
@@ -52,7 +64,7 @@ def history_body(
     known = [
         component for component in components if component.sensor_id is not None and component.latest_us is not None
     ]
-    series = read_series(pool, selection, [component.sensor_id for component in known if component.sensor_id])
+    series = read_series(pool, selection, [component.sensor_id for component in known if component.sensor_id], ahead)
     for number, component in enumerate(components):
         parts = next(series) if component in known else iter(())
         if len(components) > 1:
@@ -74,16 +86,15 @@ def _selection(question: Question, components: Sequence[Component], state: Row) 
     end_us = min(question.end_us, last_day_ends_us)
     if latest < end_us and last_day_ends_us <= refreshed_us:
         end_us = last_day_ends_us
-    return Selection(
-        question.device_id,
-        max(question.start_us, first // DAY_US * DAY_US),
-        end_us,
-        question.rollup,
-        question.functions,
-        question.as_received,
-        refreshed_us,
-        frozenset(state["dirty_days"].tolist()),
-    )
+    start_us = max(question.start_us, first // DAY_US * DAY_US)
+    return _between(question, start_us, end_us, refreshed_us, frozenset(state["dirty_days"].tolist()))
+
+
+def _between(
+    question: Question, start_us: int, end_us: int, refreshed_us: int, dirty_days: frozenset[int]
+) -> Selection:
+    what = question.rollup, question.functions, question.as_received
+    return Selection(question.device_id, start_us, end_us, *what, refreshed_us, dirty_days)
 
 
 def _finished(question: Question, parts: Iterator[Buckets], starts: Times | None) -> Iterator[Buckets]:

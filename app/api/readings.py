@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 from flask import Response, request
 from flask_smorest import Blueprint
+from psycopg import Cursor
 
-from app.api.history_body import Component, columns_of, history_body, local_times
+from app.api.history_body import Component, ask_ahead, columns_of, history_body, local_times
 from app.api.history_query import LONGEST_QUANTILE_RANGE, HistoryQuery, Question
 from app.api.respond import answer
 from app.database import source
 from app.errors import invalid, not_found
 from app.history.fill import TooManyBucketsError, grid
+from app.history.read import Ahead
 from app.history.rollup import EPOCH, MICROSECOND
 from app.policy import require_readable
 from app.schemas.readings import History, Summary
 from app.wire.readings import summary_json
 from ingestor.times import from_us, to_us
-from sql import DictConnection, Pool, Row, queries
+from sql import DictConnection, Pool, Row, queries, send
 from sql.arrays import Times
 
 blueprint = Blueprint("readings", __name__, description="Readings")
@@ -47,7 +49,11 @@ def history(query: dict[str, Any], device_id: int) -> Response:
     question = Question.of(device_id, query, datetime.now(UTC))
     pool, as_of = source()
     with pool.connection() as conn:
-        state = state_of(conn, question, query, as_of)
+        with conn.pipeline():
+            asked = ask_state(conn, question, query, as_of)
+            # Who has an answer is mostly told that it still holds.
+            ahead = None if request.if_none_match else ask_ahead(conn, question, _asked(query)[1])
+        state = asked.fetchone()
         if state is None or state["archived_at"] is not None:
             not_found("device", device_id)
         require_readable(state)
@@ -55,15 +61,16 @@ def history(query: dict[str, Any], device_id: int) -> Response:
         etag = _etag(question, state, _told(conn, question, state))
         if request.if_none_match.contains_weak(etag):
             return _cacheable(Response(status=304), etag, state)
-    body = history_of(pool, question, query, state)
+    body = history_of(pool, question, query, state, ahead)
     return _cacheable(streamed(body), etag, state)
 
 
-def state_of(conn: DictConnection, question: Question, query: dict[str, Any], as_of: datetime | None) -> Row | None:
-    """Return how a device's data stand for a question, with what decides who may read them; `as_of` is the source's."""
+def ask_state(conn: DictConnection, question: Question, query: dict[str, Any], as_of: datetime | None) -> Cursor[Row]:
+    """Ask how a device's data stand for a question, and what decides who may read them; `as_of` is the source's."""
     keys, ids = _asked(query)
-    state: Row | None = queries.history_state(
+    return send(
         conn,
+        queries.history_state,
         device_id=question.device_id,
         first_day=from_us(question.start_us).date(),
         last_day=from_us(question.end_us).date(),
@@ -71,10 +78,11 @@ def state_of(conn: DictConnection, question: Question, query: dict[str, Any], as
         sensor_ids=ids,
         keys=keys,
     )
-    return state
 
 
-def history_of(pool: Pool, question: Question, query: dict[str, Any], state: Row) -> Iterator[bytes]:
+def history_of(
+    pool: Pool, question: Question, query: dict[str, Any], state: Row, ahead: Ahead | None = None
+) -> Iterator[bytes]:
     """Answer a question, from a loaded HistoryQuery, with a History in pieces; it takes connections as it goes."""
     about = {
         "device_id": question.device_id,
@@ -84,7 +92,7 @@ def history_of(pool: Pool, question: Question, query: dict[str, Any], state: Row
         "complete_as_of": state["complete_as_of"],
     }
     about["from"], about["to"] = local_times(question, np.array([question.start_us, question.end_us - 1]))
-    return history_body(pool, question, about, _components(query, state), state, grid_of(question))
+    return history_body(pool, question, about, _components(query, state), state, grid_of(question), ahead)
 
 
 @blueprint.get("/devices/<int:device_id>/readings/summary")

@@ -41,6 +41,11 @@ class Moments:
     def __getitem__(self, part: slice) -> "Moments":
         return Moments(*(getattr(self, field.name)[part] for field in fields(self)))
 
+    def between(self, start_us: int, end_us: int) -> "Moments":
+        """Return the groups that start in [start, end)."""
+        newer, older = np.searchsorted(-self.time, (-end_us, -start_us), side="right")
+        return self[newer:older]
+
     @staticmethod
     def concatenate(newer: "Moments", older: "Moments") -> "Moments":
         pairs = ((getattr(newer, field.name), getattr(older, field.name)) for field in fields(Moments))

@@ -41,6 +41,10 @@ class Segment:
         """About how many rows of a component it holds, at most."""
         return (self.end_us - self.start_us) // max(self.source.width_us, _READINGS_APART_US) + 1
 
+    def holds(self, other: "Segment") -> bool:
+        """Whether another one is a part of this."""
+        return other.source is self.source and self.start_us <= other.start_us and other.end_us <= self.end_us
+
 
 def coarsest_source(rollup: Rollup, edges: Times | None) -> Source:
     """Return the source with the largest buckets that never straddle an edge; `edges` where their distance varies."""
@@ -73,6 +77,16 @@ def plan(source: Source, start_us: int, end_us: int, refreshed_us: int, dirty_da
             position = dirty_start
     runs += [Segment(source, inner_start, position), Segment(RAW, start_us, inner_start)]
     return [window for run in _joined(runs) for window in _windows(run)]
+
+
+def cut(segments: Iterable[Segment], at_us: int) -> Iterator[Segment]:
+    """Make two of the segment that reaches over a moment."""
+    for segment in segments:
+        if segment.start_us < at_us < segment.end_us:
+            yield Segment(segment.source, at_us, segment.end_us)
+            yield Segment(segment.source, segment.start_us, at_us)
+        else:
+            yield segment
 
 
 def _joined(runs: Iterable[Segment]) -> Iterator[Segment]:
