@@ -1,11 +1,18 @@
 """What every route takes, and what none accepts, whatever it is for."""
 
 import gzip
+from collections.abc import Iterator
+from importlib import import_module
 from io import BytesIO
+from pkgutil import iter_modules
 
 import pytest
 from caller import Caller, set_role
+from marshmallow import Schema, fields
 
+import app.api
+import app.schemas
+from app.schemas.base import Request, WholeNumber
 from sql import DictConnection
 
 
@@ -88,6 +95,9 @@ def test_a_form_holds_lists_and_things_in_brackets(user: Caller, conn: DictConne
         ("latitude", "north", "'north' is no number"),
         ("latitude", "x" * 100, f"'{'x' * 39} is no number"),
         ("kit_id", "x", "'x' is no whole number"),
+        ("kit_id", "1_0", "'1_0' is no whole number"),
+        ("kit_id", 1.5, "1.5 is no whole number"),
+        ("kit_id", True, "True is no whole number"),
         ("is_private", "perhaps", "'perhaps' is neither true nor false"),
         ("postprocessing_attributes", 5, "is no object"),
     ],
@@ -96,6 +106,36 @@ def test_a_value_of_the_wrong_kind_is_named(user: Caller, field: str, value: obj
     answer = user.post("/v0/devices", {"name": "Roof", field: value})
 
     assert (answer.status_code, answer.json["errors"]) == (422, {field: [reason]})
+
+
+@pytest.mark.parametrize("kit_id", [26, 26.0, "26"])
+def test_a_whole_number_may_be_written_in_other_ways(user: Caller, kit_id: object) -> None:
+    made = user.post("/v0/devices", {"name": "Roof", "kit_id": kit_id})
+
+    assert made.status_code == 201, made.text
+    assert made.json["data"]["sensors"]
+
+
+def test_every_integer_that_is_asked_for_must_be_whole() -> None:
+    for package in (app.api, app.schemas):
+        for module in iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+
+    cut = [
+        f"{schema.__name__}.{name}"
+        for schema in _subclasses(Request)
+        for name, field in schema._declared_fields.items()
+        for wanted in (field, getattr(field, "inner", None))
+        if isinstance(wanted, fields.Integer) and not isinstance(wanted, WholeNumber)
+    ]
+
+    assert cut == []
+
+
+def _subclasses(kind: type[Schema]) -> Iterator[type[Schema]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def test_a_value_within_others_is_named_by_the_way_to_it(user: Caller) -> None:

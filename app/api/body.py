@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import flask
-from marshmallow import Schema, fields, missing
+from marshmallow import Schema, missing
 from webargs.flaskparser import FlaskParser
 
 from app.api.bodies import unpacked
@@ -15,7 +15,6 @@ from app.errors import invalid
 _FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _DEEPEST = 100
 _KEY = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 class BodyParser(FlaskParser):
@@ -25,8 +24,7 @@ class BodyParser(FlaskParser):
         body = b"" if req.mimetype == _MULTIPART else req.get_data()
         # An object is no form, whatever its sender calls it, as curl does unless it is told otherwise.
         if req.mimetype in (_FORM, _MULTIPART) and not body.lstrip().startswith(b"{"):
-            unfolded = _unfold(req.form.items(multi=True))
-            return {name: _typed(value, schema.fields.get(name)) for name, value in unfolded.items()}
+            return _unfold(req.form.items(multi=True))
         return _object(unpacked(body)) if body.strip() else missing
 
 
@@ -70,12 +68,3 @@ def _unfold(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
             if isinstance(inside, dict):
                 inside[key[2]] = text
     return unfolded
-
-
-def _typed(value: Any, field: fields.Field[Any] | None) -> Any:
-    """A form has text alone: make a number of it where a number is wanted."""
-    if isinstance(field, fields.List) and isinstance(value, list):
-        return [_typed(item, field.inner) for item in value]
-    if isinstance(field, fields.Integer) and isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    return value

@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Response
 from flask_smorest import Blueprint
-from marshmallow import fields
 
 from app.api.devices import existing
 from app.api.kits import find_kit
@@ -17,7 +16,7 @@ from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import admins_only, require_owner, require_readable
 from app.preview import TooManyReadingsError, preview_of
-from app.schemas.base import ID
+from app.schemas.base import ID, WholeNumber
 from app.schemas.calibrations import (
     AddedCalibration,
     Calibration,
@@ -36,7 +35,7 @@ _LONGEST_PREVIEW = timedelta(days=31)
 
 
 class CalibrationsQuery(Paging):
-    sensor_id = fields.Integer(
+    sensor_id = WholeNumber(
         load_default=None, validate=ID, metadata={"description": "of this sensor only", "example": 56}
     )
 

@@ -12,7 +12,7 @@ from marshmallow import ValidationError, fields, missing, validate, validates_sc
 from app.history.fill import Fill
 from app.history.functions import FUNCTIONS, Function
 from app.history.rollup import MICROSECOND, Duration, Rollup
-from app.schemas.base import Request
+from app.schemas.base import Request, WholeNumber
 from ingestor.times import parse_time, to_us
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class HistoryQuery(Request):
     )
     localtimes = FlagField(load_default=False, metadata={"description": "write times with the offset of `tz`"})
     raw = FlagField(load_default=False, metadata={"description": "values as received, not processed"})
-    limit = fields.Integer(
+    limit = WholeNumber(
         load_default=None,
         validate=validate.Range(1),
         metadata={"description": "the newest so many buckets", "example": 100},

@@ -17,7 +17,7 @@ from app.auth import current_user
 from app.compression import accepts_gzip, gzip
 from app.database import source
 from app.policy import NOBODY, Viewer, viewer
-from app.schemas.base import ID, Request
+from app.schemas.base import ID, Request, WholeNumber
 from app.schemas.maps import FeatureCollection, MapDevice
 from app.wire.bare_devices import ONLINE_FOR
 from app.wire.maps import feature_collection, map_device_json
@@ -53,7 +53,7 @@ class MapQuery(Request):
             "example": "2.0,41.3,2.3,41.5",
         },
     )
-    zoom = fields.Integer(
+    zoom = WholeNumber(
         load_default=None,
         validate=validate.Range(0, 30),
         metadata={
@@ -62,7 +62,7 @@ class MapQuery(Request):
             "example": 3,
         },
     )
-    measurement_id = fields.Integer(
+    measurement_id = WholeNumber(
         load_default=None,
         validate=ID,
         metadata={"description": "show the latest value of this measurement, of clusters their mean", "example": 1},
@@ -73,7 +73,7 @@ class MapQuery(Request):
     with_tags = fields.String(
         load_default=None, metadata={"description": "devices with one of these tags, by name", "example": "air|school"}
     )
-    kit_id = fields.Integer(
+    kit_id = WholeNumber(
         load_default=None,
         validate=ID,
         metadata={"description": "devices made of this kit", "example": 26},

@@ -13,7 +13,7 @@ from app.calibrations import begin_redos
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
-from app.schemas.base import ID
+from app.schemas.base import ID, WholeNumber
 from app.schemas.calibrations import EARLIEST, NewRecalibration, Recalibration
 from app.wire.calibrations import recalibration_json
 from sql import DictConnection, Row, queries
@@ -27,8 +27,8 @@ _STATES = ["queued", "running", "done", "cancelled", "failed"]
 
 
 class RecalibrationsQuery(Paging):
-    device_id = fields.Integer(load_default=None, validate=ID, metadata={"description": "of one device", "example": 1})
-    calibration_id = fields.Integer(
+    device_id = WholeNumber(load_default=None, validate=ID, metadata={"description": "of one device", "example": 1})
+    calibration_id = WholeNumber(
         load_default=None, validate=ID, metadata={"description": "that this version began", "example": 10000}
     )
     state = fields.String(

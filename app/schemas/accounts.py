@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from app.schemas.base import Request, time_field
+from app.schemas.base import Request, WholeNumber, time_field
 from app.schemas.devices import BareDevice, OwnerPlace
 
 ROLES = ["citizen", "researcher", "admin"]
@@ -63,7 +63,7 @@ class UserChanges(Described):
     email = fields.Email(metadata={"example": "ada@example.org"})
     password = _password()
     role = fields.String(validate=validate.OneOf(ROLES), metadata={"description": "for admins to change"})
-    role_mask = fields.Integer(
+    role_mask = WholeNumber(
         load_only=True,
         validate=validate.Range(0, 7),
         metadata={

@@ -4,15 +4,15 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.schemas.base import ID, time_field
+from app.schemas.base import ID, WholeNumber, time_field
 from app.schemas.exports import FileChoices
 
 
 class NewArchive(FileChoices):
     """What to publish, and how often."""
 
-    device_id = fields.Integer(strict=True, load_default=None, validate=ID, metadata={"example": 1})
-    experiment_id = fields.Integer(strict=True, load_default=None, validate=ID)
+    device_id = WholeNumber(load_default=None, validate=ID, metadata={"example": 1})
+    experiment_id = WholeNumber(load_default=None, validate=ID)
     period = fields.String(
         required=True,
         validate=validate.OneOf(["day", "month"]),

@@ -1,5 +1,6 @@
 """What all shapes share."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,7 @@ _REASONS: dict[type[fields.Field[Any]], dict[str, str]] = {
 for _kind, _reasons in _REASONS.items():
     _kind.default_error_messages = {**_kind.default_error_messages, **_reasons}
 
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 _LATEST_EXPIRY = datetime(2200, 1, 1, tzinfo=UTC)  # far from where UTC and other zones end in different years
 
 
@@ -43,6 +45,16 @@ class Request(Schema):
         if wrong:
             raise ValidationError({field: ["holds a NUL character or half a surrogate pair"] for field in wrong})
         return data
+
+
+class WholeNumber(fields.Integer):
+    """An integer as clients send it, in a query or a form as text: `1.0` is one, 1.5 is not and is not cut to 1."""
+
+    def _validated(self, value: Any) -> int:
+        fraction = isinstance(value, float) and not value.is_integer()
+        if fraction or (isinstance(value, str) and not _WHOLE.fullmatch(value.strip())):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
 
 
 def _is_text(value: Any) -> bool:

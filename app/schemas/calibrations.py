@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.catalogue import TEXT
 from ingestor.equation import LONGEST
 
@@ -38,7 +38,7 @@ class NewSensorCalibration(Request):
 
 
 class NewCalibration(NewSensorCalibration):
-    sensor_id = fields.Integer(required=True, strict=True, validate=ID, metadata={"example": 56})
+    sensor_id = WholeNumber(required=True, validate=ID, metadata={"example": 56})
 
 
 class Calibration(Schema):
@@ -65,17 +65,16 @@ class AddedCalibration(Calibration):
 
 
 class NewPreview(Request):
-    sensor_id = fields.Integer(required=True, strict=True, validate=ID, metadata={"example": 56})
+    sensor_id = WholeNumber(required=True, validate=ID, metadata={"example": 56})
     equation = fields.String(
         required=True, metadata={"maxLength": LONGEST, "minLength": 1, "example": "raw - 0.3 * (t - 25)"}
     )
     start = _given_time("by default a week before `to`", data_key="from", allow_none=True, load_default=None)
     end = _given_time("exclusive; by default after the last reading", data_key="to", allow_none=True, load_default=None)
-    reference_device_id = fields.Integer(
-        strict=True, allow_none=True, load_default=None, validate=ID, metadata={"description": "a device beside it"}
+    reference_device_id = WholeNumber(
+        allow_none=True, load_default=None, validate=ID, metadata={"description": "a device beside it"}
     )
-    reference_sensor_id = fields.Integer(
-        strict=True,
+    reference_sensor_id = WholeNumber(
         allow_none=True,
         load_default=None,
         validate=ID,
@@ -113,8 +112,8 @@ class Preview(Schema):
 
 
 class NewRecalibration(Request):
-    device_id = fields.Integer(required=True, strict=True, validate=ID, metadata={"example": 1})
-    sensor_id = fields.Integer(required=True, strict=True, validate=ID, metadata={"example": 56})
+    device_id = WholeNumber(required=True, validate=ID, metadata={"example": 1})
+    sensor_id = WholeNumber(required=True, validate=ID, metadata={"example": 56})
     start = _given_time("by default the first reading", data_key="from", allow_none=True, load_default=None)
     end = _given_time("exclusive; by default after the last reading", data_key="to", allow_none=True, load_default=None)
 

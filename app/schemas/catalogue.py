@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.units import find_unit
 
 NAME = validate.Length(min=1, max=200)
@@ -111,12 +111,8 @@ class SensorFields(Request):
     default_key = fields.String(
         allow_none=True, validate=KEY, metadata={"description": "of its components", "example": "bme280_t"}
     )
-    parent_id = fields.Integer(
-        allow_none=True, strict=True, validate=ID, metadata={"description": "the chip or board it sits on"}
-    )
-    measurement_id = fields.Integer(
-        allow_none=True, strict=True, validate=ID, metadata={"description": "what it measures"}
-    )
+    parent_id = WholeNumber(allow_none=True, validate=ID, metadata={"description": "the chip or board it sits on"})
+    measurement_id = WholeNumber(allow_none=True, validate=ID, metadata={"description": "what it measures"})
 
 
 class SensorChanges(SensorFields):

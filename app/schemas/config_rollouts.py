@@ -4,22 +4,21 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.device_configs import ConfigRequest
 
 _PERCENT = validate.Range(1, 100)
 
 
 class NewConfigRollout(Request):
-    experiment_id = fields.Integer(
-        strict=True, validate=ID, metadata={"description": "to those devices of an experiment that you may configure"}
+    experiment_id = WholeNumber(
+        validate=ID, metadata={"description": "to those devices of an experiment that you may configure"}
     )
-    user_id = fields.Integer(
-        strict=True, validate=ID, metadata={"description": "or to a user's devices, by default yours", "example": 1}
+    user_id = WholeNumber(
+        validate=ID, metadata={"description": "or to a user's devices, by default yours", "example": 1}
     )
     config = fields.Nested(ConfigRequest, required=True)
-    percent = fields.Integer(
-        strict=True,
+    percent = WholeNumber(
         required=True,
         validate=_PERCENT,
         metadata={"description": "of the devices, drawn by lot", "example": 10},
@@ -32,9 +31,7 @@ class NewConfigRollout(Request):
 
 
 class ConfigRolloutChanges(Request):
-    percent = fields.Integer(
-        strict=True, validate=_PERCENT, metadata={"description": "more than before", "example": 50}
-    )
+    percent = WholeNumber(validate=_PERCENT, metadata={"description": "more than before", "example": 50})
     state = fields.String(
         validate=validate.OneOf(["running", "paused"]),
         metadata={"description": "paused: devices that have not applied it are told again what they were told before"},

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from app.api.paging import Paging
-from app.schemas.base import Request, time_field
+from app.schemas.base import Request, WholeNumber, time_field
 from ingestor.reports import LONGEST_NAME
 
 _NAME = validate.Length(1, LONGEST_NAME)
@@ -39,7 +39,7 @@ class DeviceError(Schema):
 
 class Resolution(Request):
     ids = fields.List(
-        fields.Integer(strict=True, validate=validate.Range(1, 2**63 - 1)),
+        WholeNumber(validate=validate.Range(1, 2**63 - 1)),
         required=True,
         validate=validate.Length(1, 1000),
         metadata={"description": "of at most 1,000 errors of the device", "example": [1, 2]},

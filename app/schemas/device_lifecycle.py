@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.schemas.base import Request, time_field
+from app.schemas.base import Request, WholeNumber, time_field
 
 
 class ArchivedDevice(Schema):
@@ -27,7 +27,7 @@ class Purge(Schema):
 
 
 class NewTransfer(Request):
-    days = fields.Integer(
+    days = WholeNumber(
         load_default=7, validate=validate.Range(1, 30), metadata={"description": "how long it may be accepted"}
     )
 

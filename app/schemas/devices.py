@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.catalogue import SensorMeasurement
 from app.wire import FILTERED
 from ingestor.loose_json import is_kept
@@ -95,9 +95,7 @@ class DeviceChanges(Request):
     hardware_version_override = _text(100)
     hardware_slug_override = _text(100)
     enable_forwarding = fields.Boolean(metadata={"description": "for researchers"})
-    forwarding_destination_id = fields.Integer(
-        allow_none=True, validate=ID, metadata={"description": "for researchers"}
-    )
+    forwarding_destination_id = WholeNumber(allow_none=True, validate=ID, metadata={"description": "for researchers"})
     postprocessing_attributes = fields.Nested(
         PostprocessingChanges, allow_none=True, metadata={"description": "for researchers"}
     )
@@ -120,7 +118,7 @@ class DeviceChanges(Request):
 
 class NewDevice(DeviceChanges):
     name = fields.String(required=True, validate=validate.Length(min=1, max=200), metadata={"example": "Balcony"})
-    kit_id = fields.Integer(
+    kit_id = WholeNumber(
         allow_none=True,
         validate=ID,
         metadata={"description": "blueprint that gives the components", "example": 26},

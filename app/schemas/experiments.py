@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from app.api.history_query import TimeField
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.catalogue import NAME, TEXT
 from app.schemas.readings import History
 
@@ -19,7 +19,7 @@ class ExperimentChanges(Request):
     starts_at = TimeField(allow_none=True, metadata={"description": "null: always", "example": "2026-01-15"})
     ends_at = TimeField(allow_none=True, metadata={"description": "null: open", "example": "2026-06-30T12:00:00Z"})
     device_ids = fields.List(
-        fields.Integer(strict=True, validate=ID),
+        WholeNumber(validate=ID),
         validate=validate.Length(max=_MOST_DEVICES),
         metadata={"description": "public devices of anybody, private ones of the owner alone", "example": [1, 2]},
     )

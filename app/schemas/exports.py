@@ -10,7 +10,7 @@ from app.api.chosen_devices import MOST_DEVICES
 from app.api.history_query import DurationField, FunctionsField, TimeField, ZoneField
 from app.exports.question import FORMATS, LAYOUTS, VALUES
 from app.history.functions import FUNCTIONS
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 
 
 class SensorField(fields.Field[int | str]):
@@ -70,13 +70,12 @@ class NewExport(FileChoices):
     """What to take away."""
 
     device_ids = fields.List(
-        fields.Integer(strict=True, validate=ID),
+        WholeNumber(validate=ID),
         load_default=None,
         validate=validate.Length(1, MOST_DEVICES),
         metadata={"description": f"at most {MOST_DEVICES:,} devices", "example": [1]},
     )
-    experiment_id = fields.Integer(
-        strict=True,
+    experiment_id = WholeNumber(
         load_default=None,
         validate=ID,
         metadata={"description": "or the devices of an experiment, from its beginning to its end"},

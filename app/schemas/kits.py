@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from app.device_configs import schema_error
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.catalogue import KEY, NAME, TEXT, MeasurementChanges, Sensor, SensorFields, UnitField
 from app.schemas.device_configs import SettingsField, interval_field
 from ingestor.equation import LONGEST
@@ -35,7 +35,7 @@ class ProposedSensor(SensorFields):
 
 
 class KitComponentRequest(Request):
-    sensor_id = fields.Integer(strict=True, validate=ID, metadata={"description": "the sensor's id", "example": 55})
+    sensor_id = WholeNumber(validate=ID, metadata={"description": "the sensor's id", "example": 55})
     sensor_uuid = fields.UUID(metadata={"description": "or its uuid"})
     sensor_key = fields.String(
         validate=validate.Length(1, 100), metadata={"description": "or its default key, if only one sensor has that"}

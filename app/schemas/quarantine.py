@@ -5,7 +5,7 @@ from datetime import timedelta
 from marshmallow import Schema, fields, validate
 
 from app.api.paging import Paging
-from app.schemas.base import ID, Request, time_field
+from app.schemas.base import ID, Request, WholeNumber, time_field
 from ingestor.payload import Reason
 
 MOST_IDS = 1000
@@ -13,7 +13,7 @@ _LONGEST_SHIFT_S = int(timedelta(days=100 * 366).total_seconds())
 
 
 class QuarantineQuery(Paging):
-    device_id = fields.Integer(
+    device_id = WholeNumber(
         load_default=None,
         validate=ID,
         metadata={"description": "of one device", "example": 1},
@@ -40,14 +40,13 @@ class QuarantineItem(Schema):
 
 class Release(Request):
     ids = fields.List(
-        fields.Integer(strict=True, validate=validate.Range(1, 2**63 - 1)),
+        WholeNumber(validate=validate.Range(1, 2**63 - 1)),
         required=True,
         validate=validate.Length(1, MOST_IDS),
         metadata={"description": f"of at most {MOST_IDS:,} items", "example": [1, 2]},
     )
-    shift_seconds = fields.Integer(
+    shift_seconds = WholeNumber(
         load_default=0,
-        strict=True,
         validate=validate.Range(-_LONGEST_SHIFT_S, _LONGEST_SHIFT_S),
         metadata={"description": "how much later than they say the readings were: 7200 for a clock two hours slow"},
     )
