@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from readings import receive
 from waiting import refresh_all
 
+from app.history import read
 from app.history.fill import MOST_BUCKETS
 from sql import DictConnection, connect
 
@@ -173,9 +174,11 @@ def test_several_sensors_come_as_series_in_the_order_asked_for(ask: Ask) -> None
 
 @pytest.mark.parametrize("rollup", ["15m", "1h", "1d"])
 @pytest.mark.parametrize("function", ["count", "count,max"])
+@pytest.mark.parametrize("rows_together", [1, read.MOST_ROWS_TOGETHER])
 def test_aggregates_answer_for_each_sensor_by_itself(
-    ask: Ask, conn: DictConnection, rollup: str, function: str
+    ask: Ask, conn: DictConnection, monkeypatch: pytest.MonkeyPatch, rollup: str, function: str, rows_together: int
 ) -> None:
+    monkeypatch.setattr(read, "MOST_ROWS_TOGETHER", rows_together)
     refresh_all(conn)
 
     body = ask(sensor_id="55,56", rollup=rollup, function=function)

@@ -88,8 +88,10 @@ def read_series(
     next.
     """
     segments, edges = _planned(selection)
+    known: dict[int, Moments] = {}
     if ahead is not None:
         segments = list(cut(segments, ahead.segment.start_us))
+        known = _moments_of(ahead.rows.fetchall())
     together = max(1, MOST_ROWS_TOGETHER // max(1, sum(segment.rows for segment in segments)))
     for number in range(0, len(sensor_ids), together):
         group = sensor_ids[number : number + together]
@@ -97,7 +99,7 @@ def read_series(
         if ahead is None:
             parts = (_read_segment(pool, selection, segment, group) for segment in segments)
         else:
-            parts = _read_rest(pool, selection, segments, group, ahead)
+            parts = _read_rest(pool, selection, segments, group, ahead.segment, known)
         held = parts if len(group) == 1 else list(parts)
         for sensor_id in group:
             yield _buckets(selection, edges, (part.get(sensor_id) for part in held), len(segments))
@@ -167,23 +169,27 @@ def _answered(selection: Selection, moments: Moments, keys: Times) -> Buckets:
 
 
 def _read_rest(
-    pool: Pool, selection: Selection, segments: Sequence[Segment], sensor_ids: Sequence[int], ahead: Ahead
+    pool: Pool,
+    selection: Selection,
+    segments: Sequence[Segment],
+    sensor_ids: Sequence[int],
+    ahead: Segment,
+    known: dict[int, Moments],
 ) -> Iterator[dict[int, Moments]]:
     """Yield what each sensor has in each segment; the server reads the rest while what is known is worked on."""
-    known = _moments_of(ahead.rows.fetchall())
 
     def part_of(segment: Segment) -> dict[int, Moments]:
         parts = {sensor_id: part.between(segment.start_us, segment.end_us) for sensor_id, part in known.items()}
         return {sensor_id: part for sensor_id, part in parts.items() if len(part)}
 
-    if all(map(ahead.segment.holds, segments)):
+    if all(map(ahead.holds, segments)):
         yield from map(part_of, segments)
         return
     with pool.connection() as conn, conn.pipeline():
-        unknown = (segment for segment in segments if not ahead.segment.holds(segment))
+        unknown = (segment for segment in segments if not ahead.holds(segment))
         sent = {segment: _send_segment(conn, selection, segment, sensor_ids) for segment in unknown}
-        yield from map(part_of, takewhile(ahead.segment.holds, segments))
-    for segment in dropwhile(ahead.segment.holds, segments):
+        yield from map(part_of, takewhile(ahead.holds, segments))
+    for segment in dropwhile(ahead.holds, segments):
         yield _moments_of(sent[segment].fetchall()) if segment in sent else part_of(segment)
 
 
