@@ -6,9 +6,13 @@ INSERT INTO applications (owner_id, name, client_id, secret_hash, redirect_uris,
 VALUES (:owner_id, :name, :client_id, :secret_hash, :redirect_uris::text[], :scopes::text[])
 RETURNING id;
 
--- name: applications_of_user(owner_id)
--- The applications that a user has registered, newest first.
-SELECT * FROM applications WHERE owner_id = :owner_id ORDER BY id DESC;
+-- name: applications_of_user(owner_id, limit, offset)
+-- A page of the applications that a user has registered, newest first.
+SELECT * FROM applications WHERE owner_id = :owner_id ORDER BY id DESC LIMIT :limit OFFSET :offset;
+
+-- name: count_applications_of_user(owner_id)$
+-- How many applications a user has registered.
+SELECT count(*) FROM applications WHERE owner_id = :owner_id;
 
 -- name: application_by_id(id)^
 -- One application.

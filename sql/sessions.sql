@@ -28,13 +28,18 @@ UPDATE sessions
 SET refresh_hash = :new_hash, refreshed_at = now(), expires_at = now() + :lifetime::interval
 WHERE id = :id AND refresh_hash = :old_hash AND revoked_at IS NULL AND expires_at > now();
 
--- name: sessions_of_user(user_id)
--- The sessions of a user that have not ended, of sign-ins and of applications, newest first.
+-- name: sessions_of_user(user_id, limit, offset)
+-- A page of the sessions of a user that have not ended, of sign-ins and of applications, newest first.
 SELECT s.id, a.name AS application, s.scopes, s.created_at, s.refreshed_at, s.expires_at
 FROM sessions AS s
 LEFT JOIN applications AS a ON a.id = s.application_id
 WHERE s.user_id = :user_id AND s.revoked_at IS NULL AND s.expires_at > now()
-ORDER BY s.created_at DESC, s.id;
+ORDER BY s.created_at DESC, s.id
+LIMIT :limit OFFSET :offset;
+
+-- name: count_sessions_of_user(user_id)$
+-- How many sessions of a user have not ended.
+SELECT count(*) FROM sessions WHERE user_id = :user_id AND revoked_at IS NULL AND expires_at > now();
 
 -- name: revoke_session_of_user(id, user_id)!
 -- End a session of a user's; 0 rows: there is none.
@@ -79,12 +84,17 @@ UPDATE private_tokens
 SET last_used_at = now()
 WHERE id = :id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
 
--- name: private_tokens_of_user(user_id)
--- The private tokens of a user that are not revoked, newest first.
+-- name: private_tokens_of_user(user_id, limit, offset)
+-- A page of the private tokens of a user that are not revoked, newest first.
 SELECT id, name, scopes, created_at, expires_at, last_used_at
 FROM private_tokens
 WHERE user_id = :user_id AND revoked_at IS NULL
-ORDER BY id DESC;
+ORDER BY id DESC
+LIMIT :limit OFFSET :offset;
+
+-- name: count_private_tokens_of_user(user_id)$
+-- How many private tokens of a user are not revoked.
+SELECT count(*) FROM private_tokens WHERE user_id = :user_id AND revoked_at IS NULL;
 
 -- name: revoke_private_token(id, user_id)!
 -- Make a private token of a user's invalid.

@@ -179,6 +179,24 @@ def test_the_list_of_private_tokens_tells_when_each_was_used(user: Caller, app: 
     assert used["last_used_at"] is not None
 
 
+@pytest.mark.parametrize("path", ["/v0/me/tokens", "/v0/sessions", "/v0/applications"])
+def test_what_somebody_lets_in_is_listed_a_page_at_a_time(user: Caller, path: str) -> None:
+    for name in ("first", "second", "third"):
+        make_token(user, name=name)
+        user.post("/v0/applications", {"name": name, "scopes": ["account"], "redirect_uris": ["https://example.org"]})
+    while len(user.get("/v0/sessions").json) < 3:
+        sign_in(user)
+    whole = user.get(path)
+
+    pages = [user.get(path, query_string={"per_page": 2, "page": page}) for page in (1, 2, 3)]
+
+    assert len(whole.json) == 3
+    assert [thing for page in pages for thing in page.json] == whole.json
+    assert [len(page.json) for page in pages] == [2, 1, 0]
+    assert {(page.headers["Total"], page.headers["Per-Page"]) for page in pages} == {("3", "2")}
+    assert 'page=2>; rel="next"' in pages[0].headers["Link"]
+
+
 def test_a_revoked_token_is_refused(user: Caller, app: Flask) -> None:
     made = make_token(user)
 

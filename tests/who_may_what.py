@@ -370,7 +370,7 @@ def _device_token_id(world: World) -> object:
 
 def _token_id(world: World) -> int:
     world.private_token(["account"])
-    return int(queries.private_tokens_of_user(world.conn, user_id=world.owner_id)[0]["id"])
+    return int(queries.private_tokens_of_user(world.conn, user_id=world.owner_id, limit=1, offset=0)[0]["id"])
 
 
 def _reset(world: World) -> str:

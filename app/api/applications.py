@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
+from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection
@@ -20,12 +21,16 @@ blueprint = Blueprint("applications", __name__, description="Applications that a
 
 
 @blueprint.get("/applications")
-@blueprint.response(200, Application(many=True))
+@blueprint.arguments(Paging, location="query")
+@blueprint.response(200, Application(many=True), headers=PAGE_HEADERS)
 @signed_in
-def index() -> Response:
+def index(query: dict[str, Any]) -> Response:
     """List the applications that you have registered, newest first."""
+    page, owner_id = Page.of(query), signed_in_user()["id"]
     with connection() as conn:
-        return answer([_json(row) for row in queries.applications_of_user(conn, owner_id=signed_in_user()["id"])])
+        applications = queries.applications_of_user(conn, owner_id=owner_id, **page.window)
+        total = queries.count_applications_of_user(conn, owner_id=owner_id)
+    return answer_page([_json(row) for row in applications], total, page)
 
 
 @blueprint.post("/applications")

@@ -1,10 +1,12 @@
 """Sign in, refresh, sign out; see who else is signed in to one's account, and put them out."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import Response
 from flask_smorest import Blueprint
 
+from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
 from app.auth import current_asker, signed_in, signed_in_user, user_by_password
 from app.database import connection
@@ -59,15 +61,18 @@ def sign_out() -> Response:
 
 
 @blueprint.get("/sessions")
-@blueprint.response(200, OpenSession(many=True))
+@blueprint.arguments(Paging, location="query")
+@blueprint.response(200, OpenSession(many=True), headers=PAGE_HEADERS)
 @signed_in
-def index() -> Response:
+def index(query: dict[str, Any]) -> Response:
     """List the open sessions of your account, newest first: your own, and those of applications that you let in."""
     asker = current_asker()
     current = asker.session_id if asker else None
+    page, user_id = Page.of(query), signed_in_user()["id"]
     with connection() as conn:
-        sessions = queries.sessions_of_user(conn, user_id=signed_in_user()["id"])
-    return answer([{**session, "current": session["id"] == current} for session in sessions])
+        sessions = queries.sessions_of_user(conn, user_id=user_id, **page.window)
+        total = queries.count_sessions_of_user(conn, user_id=user_id)
+    return answer_page([{**session, "current": session["id"] == current} for session in sessions], total, page)
 
 
 @blueprint.delete("/sessions/<uuid:session_id>")

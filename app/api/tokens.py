@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
+from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
 from app.api.respond import answer
 from app.auth import PRIVATE_TOKEN_PREFIX, signed_in, signed_in_user
 from app.database import connection
@@ -19,12 +20,16 @@ blueprint = Blueprint("tokens", __name__, description="Private tokens")
 
 
 @blueprint.get("/me/tokens")
-@blueprint.response(200, Token(many=True))
+@blueprint.arguments(Paging, location="query")
+@blueprint.response(200, Token(many=True), headers=PAGE_HEADERS)
 @signed_in
-def index() -> Response:
+def index(query: dict[str, Any]) -> Response:
     """List your private tokens, newest first; never the tokens themselves."""
+    page, user_id = Page.of(query), signed_in_user()["id"]
     with connection() as conn:
-        return answer(queries.private_tokens_of_user(conn, user_id=signed_in_user()["id"]))
+        tokens = queries.private_tokens_of_user(conn, user_id=user_id, **page.window)
+        total = queries.count_private_tokens_of_user(conn, user_id=user_id)
+    return answer_page(tokens, total, page)
 
 
 @blueprint.post("/me/tokens")

@@ -1,13 +1,15 @@
 // Applications that act for other people by OAuth2: register one, renew its secret, take it away.
 
 import { account } from './account.js'
-import { get, post, remove } from './api.js'
+import { post, remove } from './api.js'
 import { fill, h } from './dom.js'
 import { careful, check, empty, field, form, secret } from './forms.js'
+import { pages } from './pages.js'
 import { strings } from './strings.js'
 import { scopesField, scopesSaid } from './tokens.js'
 
 const words = strings.applicationsPage
+const SHOWN = 25
 
 export async function show(panel) {
   const frame = await account(panel, words)
@@ -15,9 +17,9 @@ export async function show(panel) {
   const list = h('div')
   const once = h('div')
   const reveal = ({ client_secret: known, name }) => fill(once, known ? [h('p', {}, words.once(name)), secret(known)] : null)
-  const look = async () => {
-    const known = await get('applications')
-    fill(list, known.length ? known.map(card) : empty(words.emptyTitle, words.emptyText))
+  const look = async (page = 1) => {
+    const { rows, total, turner } = await pages('applications', { per_page: SHOWN, page })
+    fill(list, total ? [...rows.map(card), turner(look)] : empty(words.emptyTitle, words.emptyText))
   }
   const card = (application) => {
     const renew = async () => reveal(await post(`applications/${application.id}/secret`))

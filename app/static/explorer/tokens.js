@@ -1,37 +1,32 @@
 // Private tokens for one's own programs, and the places where one is signed in.
 
 import { account } from './account.js'
-import { get, post, remove } from './api.js'
+import { post, remove } from './api.js'
 import { fill, h } from './dom.js'
 import { dayEnds } from './format.js'
 import { careful, check, empty, field, form, secret, table, when } from './forms.js'
+import { pages } from './pages.js'
 import { strings } from './strings.js'
 
 const words = strings.tokensPage
+const SHOWN = 25
 
 export async function show(panel) {
   const frame = await account(panel, words)
   if (!frame) return
   const [tokens, sessions, made] = [h('div'), h('div'), h('div')]
-  const look = async () => {
-    const [known, open] = await Promise.all([get('me/tokens'), get('sessions')])
-    const act = (path) => async () => (await remove(path), await look())
-    fill(
-      tokens,
-      known.length
-        ? table(
-            [words.name, words.scopes, words.used, words.expires, ''],
-            known.map((token) => [token.name, scopesSaid(token.scopes), when(token.last_used_at), token.expires_at ? when(token.expires_at) : words.never, actions(careful(words.revoke, words.really, act(`me/tokens/${token.id}`)))]),
-          )
-        : empty(words.emptyTitle, words.emptyText),
-    )
-    fill(
-      sessions,
-      table(
-        [words.where, words.since, words.until, ''],
-        open.map((session) => [session.application ?? words.signedIn, when(session.created_at), when(session.expires_at), actions(session.current ? words.here : careful(words.end, words.really, act(`sessions/${session.id}`)))]),
-      ),
-    )
+  const showTokens = async (page = 1) => {
+    const { rows, total, turner } = await pages('me/tokens', { per_page: SHOWN, page })
+    const revoke = (token) => async () => (await remove(`me/tokens/${token.id}`), await showTokens())
+    const row = (token) => [token.name, scopesSaid(token.scopes), when(token.last_used_at), token.expires_at ? when(token.expires_at) : words.never, actions(careful(words.revoke, words.really, revoke(token)))]
+    if (!total) return fill(tokens, empty(words.emptyTitle, words.emptyText))
+    fill(tokens, table([words.name, words.scopes, words.used, words.expires, ''], rows.map(row)), turner(showTokens))
+  }
+  const showSessions = async (page = 1) => {
+    const { rows, turner } = await pages('sessions', { per_page: SHOWN, page })
+    const end = (session) => async () => (await remove(`sessions/${session.id}`), await showSessions())
+    const row = (session) => [session.application ?? words.signedIn, when(session.created_at), when(session.expires_at), actions(session.current ? words.here : careful(words.end, words.really, end(session)))]
+    fill(sessions, table([words.where, words.since, words.until, ''], rows.map(row)), turner(showSessions))
   }
   const making = form(
     {
@@ -41,7 +36,7 @@ export async function show(panel) {
         const { token } = await post('me/tokens', { name, scopes, expires_at: dayEnds(expires_at) })
         fill(made, h('p', {}, words.once), secret(token))
         element.reset()
-        await look()
+        await showTokens()
       },
     },
     field(words.name, h('input', { name: 'name', required: true }), words.nameHint),
@@ -54,7 +49,7 @@ export async function show(panel) {
     h('div', { class: 'card' }, h('h3', {}, words.makeTitle), making, made),
     h('div', { class: 'card' }, h('h3', {}, words.sessions), sessions),
   )
-  await look()
+  await Promise.all([showTokens(), showSessions()])
 }
 
 const actions = (...children) => h('td', { class: 'actions' }, children)
