@@ -10,6 +10,7 @@ from datetime import timedelta
 from flask import Flask, Request, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
+from app.clients import asking_client
 from app.config import Config
 from app.database import connection
 from sql import Row, queries
@@ -49,6 +50,7 @@ def remember(user: Row | None) -> None:
                     refresh_hash=None,
                     code_hash=None,
                     lifetime=_LIFETIME,
+                    **asking_client(),
                 )
             )
 

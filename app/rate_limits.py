@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import NamedTuple, NoReturn, Protocol
 
@@ -21,6 +20,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from redis import RedisError
 from werkzeug.exceptions import HTTPException
 
+from app.clients import asking_network
 from app.config import Config
 from app.errors import refuse
 from sql import Row
@@ -111,7 +111,7 @@ def init_app(app: Flask, config: Config, who: Callable[[], Asker | None]) -> Non
 def refuse_guesses(login: str) -> None:
     """Refuse to check a password after too many wrong ones from this address or for this login, or without Redis."""
     try:
-        _limits().check(_limits().sign_in, "guess", _address())
+        _limits().check(_limits().sign_in, "guess", asking_network())
         _limits().check(_limits().sign_in, "guess", _fingerprint(login))
     except RedisError:
         refuse(503, "nobody can sign in right now; try again in a minute", headers={"Retry-After": "60"})
@@ -120,7 +120,7 @@ def refuse_guesses(login: str) -> None:
 def count_wrong_guess(login: str) -> None:
     """Count a wrong password; who is over the limit thereby learns so at the next attempt."""
     try:
-        for key in (_address(), _fingerprint(login)):
+        for key in (asking_network(), _fingerprint(login)):
             _limits().take(_limits().sign_in, "guess", key)
     except (RedisError, HTTPException):
         return
@@ -143,11 +143,11 @@ def _limit(who: Callable[[], Asker | None]) -> None:
     try:
         asker = _quietly(who)
         if asker is None:
-            g.rate = limits.take(limits.anonymous, "address", _address())
+            g.rate = limits.take(limits.anonymous, "address", asking_network())
         elif asker.user["role"] == "citizen":
             g.rate = limits.take(limits.token, "user", str(asker.user["id"]))
         if request.method == "POST" and not _STRICT.isdisjoint((request.blueprint, request.endpoint)):
-            g.rate = limits.take(limits.sign_in, str(request.blueprint), _address())
+            g.rate = limits.take(limits.sign_in, str(request.blueprint), asking_network())
     except RedisError:
         return
 
@@ -172,14 +172,6 @@ def _too_many(item: RateLimitItem, window: _Window) -> NoReturn:
     per = item.GRANULARITY.name
     message = f"too many requests: {item.amount} a {per} are allowed; try again in {window.reset_s} s"
     refuse(429, message, headers={**window.headers(), "Retry-After": str(window.reset_s)})
-
-
-def _address() -> str:
-    """Where a request comes from; in IPv6 its network, since whoever has one has 2^64 addresses."""
-    address = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 - compared, not listened on
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(ip_network((address, 64), strict=False))
-    return str(getattr(address, "ipv4_mapped", address))  # to a socket of both kinds IPv4 is one network of IPv6
 
 
 def _fingerprint(login: str) -> str:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from flask_jwt_extended import create_access_token
 
+from app.clients import Client, asking_client
 from ingestor.tokens import hash_token
 from sql import DictConnection, Row, queries
 
@@ -43,6 +44,7 @@ def begin_session(
         refresh_hash=hash_token(secret) if secret else None,
         code_hash=code_hash,
         lifetime=SESSION_LIFETIME if refreshable else access_lifetime,
+        **_seen(application_id),
     )
     return _tokens(session_id, user_id, scopes, access_lifetime, secret)
 
@@ -77,11 +79,17 @@ def refresh_session(
         old_hash=session["old_hash"],
         new_hash=hash_token(secret),
         lifetime=SESSION_LIFETIME,
+        **_seen(session["application_id"]),
     )
     if not rotated:  # somebody was faster with the same token
         queries.revoke_session(conn, id=session["id"])
         raise RefreshError
     return _tokens(session["id"], session["user_id"], scopes or session["scopes"], access_lifetime, secret)
+
+
+def _seen(application_id: int | None) -> Client:
+    """What the user knows the session by; an application has a name, and calls from a server of its own."""
+    return asking_client() if application_id is None else {"client": None, "network": None}
 
 
 def _tokens(session_id: UUID, user_id: int, scopes: list[str], lifetime: timedelta, secret: str | None) -> Row:

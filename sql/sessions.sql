@@ -1,10 +1,17 @@
 -- Sessions and private tokens: with what somebody calls the API.
 
--- name: insert_session(user_id, application_id, scopes, refresh_hash, code_hash, lifetime)$
+-- name: insert_session(user_id, application_id, scopes, refresh_hash, code_hash, lifetime, client, network)$
 -- Begin a session that lasts for an interval, and return its id.
-INSERT INTO sessions (user_id, application_id, scopes, refresh_hash, code_hash, expires_at)
+INSERT INTO sessions (user_id, application_id, scopes, refresh_hash, code_hash, expires_at, client, network)
 VALUES (
-    :user_id, :application_id, :scopes::text[], :refresh_hash, :code_hash, now() + :lifetime::interval
+    :user_id,
+    :application_id,
+    :scopes::text[],
+    :refresh_hash,
+    :code_hash,
+    now() + :lifetime::interval,
+    :client,
+    :network::cidr
 )
 RETURNING id;
 
@@ -22,15 +29,28 @@ FROM sessions AS s
 JOIN users AS u ON u.id = s.user_id
 WHERE s.id = :id AND s.revoked_at IS NULL AND s.expires_at > now() AND u.archived_at IS NULL;
 
--- name: rotate_session(id, old_hash, new_hash, lifetime)!
+-- name: rotate_session(id, old_hash, new_hash, lifetime, client, network)!
 -- Put a new refresh token in the place of the old one, which must be the valid one; 0 rows: it is not.
 UPDATE sessions
-SET refresh_hash = :new_hash, refreshed_at = now(), expires_at = now() + :lifetime::interval
+SET
+    refresh_hash = :new_hash,
+    refreshed_at = now(),
+    expires_at = now() + :lifetime::interval,
+    client = :client,
+    network = :network::cidr
 WHERE id = :id AND refresh_hash = :old_hash AND revoked_at IS NULL AND expires_at > now();
 
 -- name: sessions_of_user(user_id, limit, offset)
 -- A page of the sessions of a user that have not ended, of sign-ins and of applications, newest first.
-SELECT s.id, a.name AS application, s.scopes, s.created_at, s.refreshed_at, s.expires_at
+SELECT
+    s.id,
+    a.name AS application,
+    s.client,
+    s.network::text AS network,
+    s.scopes,
+    s.created_at,
+    s.refreshed_at,
+    s.expires_at
 FROM sessions AS s
 LEFT JOIN applications AS a ON a.id = s.application_id
 WHERE s.user_id = :user_id AND s.revoked_at IS NULL AND s.expires_at > now()
@@ -58,8 +78,8 @@ SET revoked_at = now()
 WHERE user_id = :user_id AND id IS DISTINCT FROM :but::uuid AND revoked_at IS NULL;
 
 -- name: delete_old_sessions()!
--- Drop sessions that ended 30 days ago.
-DELETE FROM sessions WHERE least(expires_at, revoked_at) < now() - interval '30 days';
+-- Drop sessions that ended a day ago.
+DELETE FROM sessions WHERE least(expires_at, revoked_at) < now() - interval '1 day';
 
 -- name: insert_private_token(user_id, name, scopes, hash, expires_at)^
 -- Make a private token and return what its owner sees of it.

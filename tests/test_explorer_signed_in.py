@@ -207,6 +207,22 @@ def test_a_private_token_is_shown_once_works_and_is_revoked(signed_in: Open, use
     assert job.post("/v0/devices", {"name": "By night"}).status_code == 401
 
 
+def test_sessions_are_told_apart_by_program_and_network(signed_in: Open, user: Caller) -> None:
+    login = {"username": user.user["username"], "password": PASSWORD}
+    elsewhere = {"REMOTE_ADDR": "203.0.113.77"}
+    user.post("/v0/sessions", login, headers={"User-Agent": "curl/8.5.0"}, environ_overrides=elsewhere)
+    page = signed_in("#/tokens")
+
+    here = page.get_by_role("row", name=re.compile("this one"))
+    expect(here).to_contain_text("Chrome on")
+    expect(here).to_contain_text("127.0.0.0/24")
+    script = page.get_by_role("row", name=re.compile("curl"))
+    expect(script).to_contain_text("203.0.113.0/24")
+    script.get_by_role("button", name="End").click()
+    script.get_by_role("button", name="Really?").click()
+    expect(script).to_have_count(0)
+
+
 def test_an_application_is_registered_and_its_secret_shown_once(signed_in: Open, visit: Visit) -> None:
     page = signed_in("#/applications")
     page.get_by_label("Name").fill("Air map")

@@ -78,11 +78,11 @@ KEPT: list[tuple[str, int, Job, str]] = [
     ),
     (
         "sessions",
-        30,
+        1,
         purge_accounts,
         "(user_id, scopes, expires_at, revoked_at) VALUES (%(user)s, '{}', 'infinity', %(time)s)",
     ),
-    ("sessions", 30, purge_accounts, "(user_id, scopes, expires_at) VALUES (%(user)s, '{}', %(time)s)"),
+    ("sessions", 1, purge_accounts, "(user_id, scopes, expires_at) VALUES (%(user)s, '{}', %(time)s)"),
     (
         "password_resets",
         0,

@@ -1,14 +1,17 @@
 """Sessions and private tokens: what they open, and that nothing opens once they have ended."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
 from caller import PASSWORD, Caller, set_role
 from flask import Flask
 
+from app.clients import program
 from app.scopes import SCOPES
 from sql import DictConnection
 
@@ -115,6 +118,47 @@ def test_a_user_sees_who_is_signed_in_and_puts_them_out(
     assert user.delete(f"/v0/sessions/{theirs['id']}").status_code == 200
     assert not opens(app, other["access_token"])
     assert [session["current"] for session in user.get("/v0/sessions").json] == [True]
+
+
+def browsing(user_agent: str, address: str) -> dict[str, Any]:
+    return {"headers": {"User-Agent": user_agent}, "environ_overrides": {"REMOTE_ADDR": address}}
+
+
+def test_a_session_is_known_by_its_program_and_network_and_what_refreshed_it(
+    user: Caller, conn: DictConnection
+) -> None:
+    login = {"username": user.user["username"], "password": PASSWORD}
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    begun = user.post("/v0/sessions", login, **browsing(firefox, "203.0.113.77")).json
+
+    def newest() -> tuple[str, str]:
+        session = user.get("/v0/sessions").json[0]
+        return session["client"], session["network"]
+
+    assert newest() == ("Firefox on Linux", "203.0.113.0/24")
+    token = {"refresh_token": begun["refresh_token"]}
+    user.post("/v0/sessions/refresh", token, **browsing("curl/8.5.0", "2001:db8:7:8::9"))
+    assert newest() == ("curl", "2001:db8:7::/48")
+    kept = conn.execute("SELECT s::text FROM sessions AS s WHERE user_id = %s", [user.user["id"]]).fetchall()
+    assert not re.search(r"203\.0\.113\.77|2001:db8:7:8|8\.5\.0", str(kept))
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "known_as"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
+        ("Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1 Safari/605.1", "Safari on macOS"),
+        ("Mozilla/5.0 Firefox/140.0", "Firefox"),
+        ("python-requests/2.32.3", "python-requests"),
+        ("x" * 1000, "x" * 40),
+        ("<script>", None),
+        ("", None),
+    ],
+)
+def test_programs_have_the_names_that_people_know_them_by(user_agent: str, known_as: str | None) -> None:
+    assert program(user_agent) == known_as
 
 
 def test_of_many_refreshing_at_once_with_one_token_one_gets_through(user: Caller, app: Flask) -> None:

@@ -335,7 +335,7 @@ class World:
         return int(row["id"])
 
     def session(self, user_id: int) -> dict[str, Any]:
-        with self.app.app_context():
+        with self.app.test_request_context():
             return begin_session(self.conn, user_id, list(SCOPES))
 
     def private_token(self, scopes: list[str], state: str = "") -> str:

@@ -33,6 +33,19 @@ class OpenSession(Schema):
     application = fields.String(
         required=True, allow_none=True, metadata={"description": "its name; null: you signed in with your password"}
     )
+    client = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "your browser or program; null: an application's", "example": "Firefox on Linux"},
+    )
+    network = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "where it was when the session began or was refreshed, without the end of its address",
+            "example": "203.0.113.0/24",
+        },
+    )
     scopes = fields.List(fields.String(), required=True)
     created_at = time_field(required=True)
     refreshed_at = time_field(required=True)

@@ -25,7 +25,7 @@ export async function show(panel) {
   const showSessions = async (page = 1) => {
     const { rows, turner } = await pages('sessions', { per_page: SHOWN, page })
     const end = (session) => async () => (await remove(`sessions/${session.id}`), await showSessions())
-    const row = (session) => [session.application ?? words.signedIn, when(session.created_at), when(session.expires_at), actions(session.current ? words.here : careful(words.end, words.really, end(session)))]
+    const row = (session) => [whoIs(session), when(session.created_at), when(session.expires_at), actions(session.current ? words.here : careful(words.end, words.really, end(session)))]
     fill(sessions, table([words.where, words.since, words.until, ''], rows.map(row)), turner(showSessions))
   }
   const making = form(
@@ -51,6 +51,8 @@ export async function show(panel) {
   )
   await Promise.all([showTokens(), showSessions()])
 }
+
+const whoIs = ({ application, client, network }) => (application ? application : h('div', {}, client ?? words.signedIn, h('br'), h('small', {}, network)))
 
 const actions = (...children) => h('td', { class: 'actions' }, children)
 
