@@ -122,9 +122,13 @@ GENERATED = settings(
 )
 
 
-# Long series are read in halves: here short ones too.
+# Long series are read in halves, and piece by piece where more is late than memory should hold: here short ones too.
 @settings(GENERATED, max_examples=60)
-@given(scene=scenes(), halved_from=st.sampled_from([2, read.WORTH_HALVING]))
+@given(
+    scene=scenes(),
+    halved_from=st.sampled_from([2, read.WORTH_HALVING]),
+    rows_together=st.sampled_from([10_000, read.MOST_ROWS_TOGETHER]),
+)
 def test_every_bucket_of_every_function_equals_the_reference(
     anybody: Caller,
     new_kit: Callable[[], Kit],
@@ -132,6 +136,7 @@ def test_every_bucket_of_every_function_equals_the_reference(
     conn: DictConnection,
     scene: Scene,
     halved_from: int,
+    rows_together: int,
 ) -> None:
     kit, readings = new_kit(), {}
     for batch, refreshes in zip(scene.batches, scene.refreshes, strict=True):
@@ -139,7 +144,7 @@ def test_every_bucket_of_every_function_equals_the_reference(
         readings.update(batch)
         for _ in range(refreshes):
             refresh(conn)
-        with patch.object(read, "WORTH_HALVING", halved_from):
+        with patch.multiple(read, WORTH_HALVING=halved_from, MOST_ROWS_TOGETHER=rows_together):
             for rollup, zone, start, end in scene.questions:
                 check(anybody, kit, readings, rollup, zone, start, end)
 

@@ -182,11 +182,13 @@ def _read_rest(
         parts = {sensor_id: part.between(segment.start_us, segment.end_us) for sensor_id, part in known.items()}
         return {sensor_id: part for sensor_id, part in parts.items() if len(part)}
 
-    if all(map(ahead.holds, segments)):
-        yield from map(part_of, segments)
+    unknown = [segment for segment in segments if not ahead.holds(segment)]
+    rows = sum(segment.rows for segment in unknown) * len(sensor_ids)
+    if not 0 < rows <= MOST_ROWS_TOGETHER:  # nothing, or after a large upload more than memory should hold
+        for segment in segments:
+            yield part_of(segment) if ahead.holds(segment) else _read_segment(pool, selection, segment, sensor_ids)
         return
     with pool.connection() as conn, conn.pipeline():
-        unknown = (segment for segment in segments if not ahead.holds(segment))
         sent = {segment: _send_segment(conn, selection, segment, sensor_ids) for segment in unknown}
         yield from map(part_of, takewhile(ahead.holds, segments))
     for segment in dropwhile(ahead.holds, segments):
