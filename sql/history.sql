@@ -237,9 +237,9 @@ WHERE c.device_id = :device_id
 GROUP BY c.id, c.sensor_id, c.key, s.name
 ORDER BY s.name, c.id;
 
--- name: latest_of_measurement(measurement_id, viewer_id, viewer_is_admin, limit, offset)
--- A page of the latest values of all components that measure something, of the devices that the viewer may see; where
--- they are as everybody may know. By id: by time a component would change pages with each reading.
+-- name: latest_of_measurement(measurement_id, viewer_id, viewer_is_admin)
+-- The latest value of every component that measures something, of the devices that the viewer may see, newest first;
+-- where they are as everybody may know.
 SELECT
     c.id AS component_id,
     d.id AS device_id,
@@ -260,18 +260,4 @@ WHERE
     AND d.archived_at IS NULL
     AND NOT d.is_test
     AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
-ORDER BY c.id
-LIMIT :limit OFFSET :offset;
-
--- name: count_latest_of_measurement(measurement_id, viewer_id, viewer_is_admin)$
--- How many of them there are.
-SELECT count(*)
-FROM sensors AS s
-JOIN components AS c ON c.sensor_id = s.id
-JOIN devices AS d ON d.id = c.device_id
-WHERE
-    s.measurement_id = :measurement_id
-    AND c.latest_value IS NOT NULL
-    AND d.archived_at IS NULL
-    AND NOT d.is_test
-    AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin);
+ORDER BY c.latest_time DESC, c.id;

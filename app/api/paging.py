@@ -80,15 +80,12 @@ class Page(NamedTuple):
 def answer_page(items: Sequence[Any], total: int, page: Page) -> Response:
     """Answer with a page of a list that has `total` items; a page beyond the end is empty."""
     response = answer(items)
-    response.headers.update(page_headers(total, page))
-    return response
-
-
-def page_headers(total: int, page: Page) -> dict[str, str]:
-    """Return what PAGE_HEADERS describes, of a page of a list that has `total` items."""
-    headers = {"Total": str(total), "Per-Page": str(page.size)}
+    response.headers["Total"] = str(total)
+    response.headers["Per-Page"] = str(page.size)
     links = ", ".join(f'<{_address(number)}>; rel="{rel}"' for rel, number in _others(page, total))
-    return {**headers, "Link": links} if links else headers
+    if links:
+        response.headers["Link"] = links
+    return response
 
 
 def _others(page: Page, total: int) -> list[tuple[str, int]]:
