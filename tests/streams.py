@@ -58,6 +58,7 @@ class Stream:
 
     def __enter__(self) -> Self:
         self._connection.request("GET", self._path, headers=self._headers)
+        self._socket = self._connection.sock  # which the connection forgets where its answer is the last
         self._answer = self._connection.getresponse()
         self.status = self._answer.status
         self.body = {} if self.status == 200 else json.loads(self._answer.read())
@@ -71,9 +72,8 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._connection.sock is not None:
-            with suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
         self._answer.close()
         self._connection.close()
@@ -126,13 +126,14 @@ def datapoints_of(said: Said) -> Iterator[tuple[int, str, int, float]]:
 
 
 @contextmanager
-def served(config: Config) -> Iterator[str]:
+def served(config: Config, **more_env: str) -> Iterator[str]:
     """The API as `almanac serve` runs it, in one process with two threads."""
     port = services.free_port()
     env = {"DATABASE_URL": config.database_url, "REDIS_URL": config.redis_url, "SECRET_KEY": config.secret_key}
     command = [ALMANAC, "serve", "--port", str(port), "--workers", "1", "--threads", "2"]
     child = Child(
-        Service("api", command, {**env, "RATE_LIMIT_ANONYMOUS": "0"}, says="Booting worker"), suite_log.lines.append
+        Service("api", command, {**env, "RATE_LIMIT_ANONYMOUS": "0", **more_env}, says="Booting worker"),
+        suite_log.lines.append,
     )
     child.start()
     try:

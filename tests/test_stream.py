@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import socket
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,40 @@ def test_streams_leave_the_threads_to_requests(address: str, user: Caller) -> No
             assert answer.status == 200
         send(user, device["id"], t08_30=1)
         assert [stream.datapoints(1) for stream in streams] == [[point(device, "08:30", 1)]] * 40
+
+
+def test_listeners_are_not_among_the_connections_that_a_server_takes(config: Config, user: Caller) -> None:
+    device = user.register_device()
+    with served(config, GUNICORN_CMD_ARGS="--worker-connections 4") as address, ExitStack() as stack:
+        for _ in range(12):
+            stack.enter_context(Stream(address, device_id=device["id"]))
+        with urllib.request.urlopen(f"{address}/v0/devices/{device['id']}", timeout=10) as answer:
+            assert answer.status == 200
+
+
+def test_to_a_proxy_that_speaks_http_1_0_a_stream_is_not_in_chunks(address: str, user: Caller) -> None:
+    device = user.register_device()
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as proxy, proxy.makefile("rb") as lines:
+        proxy.sendall(b"GET /v0/stream?device_id=%d HTTP/1.0\r\n\r\n" % device["id"])
+        while lines.readline() != b"\r\n":
+            pass
+        opening = [lines.readline() for _ in range(3)]
+        send(user, device["id"], t08_30=1)
+        said = [lines.readline() for _ in range(4)]
+
+    assert [line.partition(b":")[0] for line in opening] == [b"retry", b"id", b"\n"]
+    assert [line.partition(b":")[0] for line in said] == [b"event", b"data", b"id", b"\n"]
+
+
+def test_a_head_request_opens_no_stream(address: str) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with closing(HTTPConnection(host, int(port), timeout=10)) as connection:
+        for _ in range(2):
+            connection.request("HEAD", "/v0/stream")
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+            assert (answer.read(), answer.headers["X-Accel-Buffering"]) == (b"", "no")
 
 
 def test_who_cannot_keep_up_gets_everything_later(app: Flask, user: Caller) -> None:

@@ -240,8 +240,10 @@ class Hub:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_HEARTBEAT_S)
+            listeners = list(self._listeners)
+            if not listeners:
+                continue
             with suppress(psycopg.Error, PoolTimeout, PoolClosed):
-                listeners = list(self._listeners)
                 self._check(listeners, await asyncio.to_thread(self._read_users, listeners))
             for listener in list(self._listeners):
                 if listener.stalled_for(_STALLED_S):
