@@ -16,7 +16,6 @@ from typing import Any
 
 import orjson
 import paho.mqtt.client as mqtt
-import psycopg
 from redis import Redis, RedisError
 
 from app.api.respond import to_json
@@ -32,7 +31,7 @@ from ingestor.bell import STREAM
 from ingestor.mqtt import make_client
 from ingestor.stopping import Stopping
 from ingestor.times import from_us
-from sql import DictConnection, Row, connect, queries
+from sql import AWAY, DictConnection, Row, connect, queries
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def forward(config: Config, mqtt_url: str, stopping: Stopping, following: Event)
                 while not stopping.is_set():
                     if not forwarder.step():
                         _wait(redis, stopping)
-        except (psycopg.OperationalError, BrokerError) as error:
+        except (*AWAY, BrokerError) as error:
             following.clear()
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
             stopping.wait(_RETRY_S)
@@ -121,7 +120,9 @@ class Forwarder:
             return Snapshot.parse(seen)
         if seen is not None:
             log.error("nothing was forwarded for more than a day: what came before now is left out")
-        return Snapshot.parse(queries.current_snapshot(self._conn))
+        seen = queries.current_snapshot(self._conn)
+        queries.note_follower(self._conn, name=_NAME, seen=seen)  # an outage right now loses nothing of what follows
+        return Snapshot.parse(seen)
 
     def _message(self, part: Part, owners: Row) -> tuple[str, bytes] | None:
         device_id = part.device["id"]

@@ -282,6 +282,16 @@ class RunningKeeper(Child):
         super().__init__(service, suite_log.lines.append)
 
 
+class RunningForwarder(Child):
+    """`almanac forward`, which tests may `stop`, `kill` and `start` again."""
+
+    def __init__(self, config: Config, broker: RunningBroker) -> None:
+        env = {**keeper_env(config, broker), "REDIS_URL": config.redis_url}
+        super().__init__(
+            Service("forward", [ALMANAC, "forward"], env, says='"event":"forwarding"'), suite_log.lines.append
+        )
+
+
 @pytest.fixture(scope="module")
 def keeper(config: Config, broker: RunningBroker) -> Iterator[RunningKeeper]:
     keeper = RunningKeeper(config, broker)

@@ -5,32 +5,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import suite_log
 from caller import Caller, set_role
-from conftest import ALMANAC, RunningBroker, RunningIngestor, RunningKeeper
+from conftest import RunningBroker, RunningForwarder, RunningIngestor, RunningKeeper
 from kits import publish
 from mqtt_device import MqttDevice, gets_in, known
 from redis import Redis
 from waiting import wait_for
 
 from app.config import Config
-from scripts.supervisor import Child, Service
 from sql import DictConnection
-
-
-class RunningForwarder(Child):
-    """`almanac forward`, which tests may `stop`, `kill` and `start` again."""
-
-    def __init__(self, config: Config, broker: RunningBroker) -> None:
-        env = {
-            "DATABASE_URL": config.database_url,
-            "REDIS_URL": config.redis_url,
-            "SECRET_KEY": config.secret_key,
-            "MQTT_URL": broker.platform_url,
-        }
-        super().__init__(
-            Service("forward", [ALMANAC, "forward"], env, says='"event":"forwarding"'), suite_log.lines.append
-        )
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +145,29 @@ def test_what_came_while_nobody_forwarded_is_forwarded_later(
             shown = json.loads(listener.received.get(timeout=10)[1])
             heard += [reading["timestamp"] for each in shown["components"] for reading in each["readings"]]
     assert heard[-2:] == ["2026-01-15T08:30:00Z", "2026-01-15T08:31:00Z"]
+
+
+def test_what_came_while_the_broker_was_away_is_forwarded_when_it_is_back(
+    config: Config, conn: DictConnection, researcher: Caller, broker: RunningBroker, forwarder: RunningForwarder
+) -> None:
+    """Also where nothing has ever been forwarded before."""
+    forwarder.stop()
+    conn.execute("DELETE FROM followers")
+    forwarder.start()
+    forwarder.wait_until_ready()
+    device = forwarded(researcher)
+    token_of(researcher, broker)
+    with Redis.from_url(config.redis_url) as redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe("data-received")  # says that a device's readings have been forwarded
+        wait_for(lambda: channel.get_message() is None)
+        broker.stop()
+        send(researcher, device, 30)
+        wait_for(lambda: any('"event":"away"' in line for line in forwarder.last_lines))
+        assert channel.get_message() is None
+
+        broker.start()
+
+        wait_for(lambda: (said := channel.get_message()) and json.loads(said["data"]) == {"device_id": device["id"]})
 
 
 def test_a_token_that_was_replaced_or_ended_hears_nothing_more(

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any, NamedTuple
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from app.broker.configs import ConfigKeeper, Retained
@@ -21,7 +20,7 @@ from app.broker.dynsec import BATCH, Dynsec
 from app.sealing import seal, unseal
 from ingestor.stopping import Stopping
 from ingestor.tokens import hash_token
-from sql import DictConnection, connect, queries
+from sql import AWAY, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def keep(
                 following.set()
                 configs = ConfigKeeper(conn, retained, secret_key)
                 _follow(Keeper(conn, dynsec, configs, secret_key), conn, stopping)
-        except (psycopg.OperationalError, BrokerError) as error:
+        except (*AWAY, BrokerError) as error:
             following.clear()
             log.warning("away", extra={"error": str(error).strip(), "next_try_s": _RETRY_S})
             stopping.wait(_RETRY_S)

@@ -13,7 +13,7 @@ import psycopg
 from app.config import Config
 from app.recalibration import TakenError, do_slice
 from ingestor.versions import Versions
-from sql import DictConnection, Row, connect, queries
+from sql import AWAY, DictConnection, Row, connect, queries
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def _work_on(conn: DictConnection, redo: Row, deadline: float) -> None:
         queries.end_recalibration(conn, id=redo["id"], state="done", error=None)
     except TakenError:
         log.info("recalibration left", extra={"recalibration": redo["id"]})
-    except psycopg.OperationalError:
-        raise  # the database is away; the lease runs out, and a worker goes on
+    except AWAY:
+        raise  # the lease runs out, and a worker goes on
     except Exception as error:
         log.exception("recalibration failed", extra={"recalibration": redo["id"]})
         queries.end_recalibration(conn, id=redo["id"], state="failed", error=f"{type(error).__name__}: {error}")

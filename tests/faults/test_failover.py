@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from caller import Caller, sign_up
-from conftest import NO_LIMITS, RunningBroker, RunningIngestor
+from conftest import NO_LIMITS, RunningBroker, RunningForwarder, RunningIngestor, RunningKeeper
 from flask import Flask
 from fleet import Fleet, make_fleet
 from postgres_servers import PostgresServer, either, primary_and_standby
@@ -146,3 +147,30 @@ def test_a_server_that_has_become_a_standby_counts_as_one_that_is_away(
     with connect(standby.url) as conn:
         fleet.check(conn)
         assert fleet.quarantined(conn) == []
+
+
+@pytest.mark.parametrize("follower", [RunningKeeper, RunningForwarder])
+def test_who_follows_the_database_goes_over_from_a_server_that_has_become_a_standby(
+    servers: Servers, app: Flask, broker: RunningBroker, follower: type[RunningKeeper | RunningForwarder]
+) -> None:
+    primary, standby = servers
+    program = follower(app.extensions["config"], broker)
+    program.start()
+
+    def says_last(event: str) -> bool:
+        return any(f'"event":"{event}"' in line for line in list(program.last_lines)[-1:])
+
+    try:
+        program.wait_until_ready()
+        primary.set(default_transaction_read_only="on")
+        with psycopg.connect(primary.url, options="-c default_transaction_read_only=off") as conn:
+            conn.execute("UPDATE jobs SET due_at = now()")  # what the keeper notes when it has done it
+        wait_for(lambda: says_last("away"))
+
+        fail_over(servers)
+        standby.set(default_transaction_read_only="off")
+
+        wait_for(lambda: says_last("stock taken") or says_last("forwarding"))
+        assert program.exit_code is None
+    finally:
+        program.stop()
