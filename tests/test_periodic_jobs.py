@@ -109,6 +109,25 @@ def test_a_job_that_a_worker_is_at_is_left_to_it(
     assert numbers == [{"run": 1}]
 
 
+def test_a_run_that_takes_longer_than_a_lease_is_still_its_workers(
+    worker_env: dict[str, str], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leased_until() -> datetime:
+        row = conn.execute("SELECT leased_until FROM jobs WHERE name = %s", [NAME]).fetchone()
+        assert row is not None
+        return datetime.fromisoformat(str(row["leased_until"]))
+
+    def take_long() -> None:
+        begun = leased_until()
+        wait_for(lambda: leased_until() > begun)
+
+    monkeypatch.setattr(periodic, "_BEAT_S", 0.02)
+    meanwhile(monkeypatch, upkeep, "purge_quarantine", take_long)
+    run(NAME)
+
+    assert job(conn)["state"] == "succeeded"
+
+
 def test_a_worker_that_was_taken_for_dead_neither_keeps_nor_ends_the_run_of_the_next_one(
     worker_env: dict[str, str], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,31 @@ def test_a_worker_that_was_taken_for_dead_counts_nothing_twice(
     assert counts == ["finished", 1504, 4500, 4500, 0]
 
 
+def test_each_part_that_is_read_gives_its_worker_more_time(
+    user: Caller, device: dict[str, Any], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"2026-01-15T08:{n // 60:02}:{n % 60:02}Z,1,2,3" for n in range(1500)]
+    answer = user.post(f"/v0/devices/{device['id']}/uploads", data=(HEADER + "\n".join(lines)).encode())
+
+    def lines_read() -> int:
+        return int(user.get(answer.headers["Location"]).json["lines_read"])
+
+    def the_first_takes_long() -> None:
+        conn.execute("UPDATE uploads SET due_at = now() WHERE id = %s", [answer.json["id"]])
+        meanwhile(monkeypatch, uploads, "_write", lambda: read_by_another.append((lines_read(), another())))
+
+    def another() -> int:
+        uploads.run(answer.json["id"])
+        return lines_read()
+
+    read_by_another: list[tuple[int, int]] = []
+    meanwhile(monkeypatch, uploads, "_write", the_first_takes_long)
+    uploads.run(answer.json["id"])
+
+    assert read_by_another == [(1004, 1004)]
+    assert lines_read() == 1504
+
+
 def test_a_worker_that_was_taken_for_dead_adds_nothing_to_an_upload_that_has_failed_since(
     user: Caller, device: dict[str, Any], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
