@@ -103,6 +103,19 @@ def test_every_answer_has_a_schema(document: dict[str, Any], operations: list[Op
     assert wanting == []
 
 
+def test_every_header_of_an_answer_has_a_schema(document: dict[str, Any], operations: list[Operation]) -> None:
+    """Without one validators and generators refuse the whole document."""
+    wanting = [
+        f"{operation.name} {status} {name}"
+        for operation in operations
+        for status, response in operation.doc["responses"].items()
+        for name, header in resolved(document, response).get("headers", {}).items()
+        if "schema" not in resolved(document, header)
+    ]
+
+    assert wanting == []
+
+
 def _schemas(response: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for content in response.get("content", {}).values():
         if content.get("schema"):

@@ -52,7 +52,9 @@ def restore(device_id: int) -> Response:
 
 
 @blueprint.post("/devices/<int:device_id>/purge")
-@blueprint.response(202, Purge, headers={"Location": {"description": "where to ask how far it is"}})
+@blueprint.response(
+    202, Purge, headers={"Location": {"description": "where to ask how far it is", "schema": {"type": "string"}}}
+)
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device in the trash: archive it first")
 def purge(device_id: int) -> Response:
