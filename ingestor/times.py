@@ -17,6 +17,10 @@ _LOOSE = re.compile(
 )
 
 
+_YEAR_OR_MONTH = re.compile(r"(\d{4})(?:-(\d{2}))?", re.ASCII)
+_DIGITS_OF_A_DATE = (4, 8)  # 2026 and 20260115 are ISO 8601; as Unix seconds they would be in the seventies
+
+
 def to_us(time: datetime) -> int:
     """Return microseconds since 1970-01-01 UTC: what a time is in a column."""
     return (time - _EPOCH) // _MICROSECOND
@@ -29,7 +33,7 @@ def from_us(us: int) -> datetime:
 def parse_time(text: str | float, zone: tzinfo = UTC) -> datetime:
     """Return an aware UTC time for ISO 8601, its loose relatives, a bare date (midnight), or Unix (milli)seconds.
 
-    What says no zone of its own is taken to be in `zone`.
+    A month or a year alone is its first moment. What says no zone of its own is taken to be in `zone`.
     Raises ValueError with a message that shows the text and what is understood.
     """
     try:
@@ -46,6 +50,8 @@ def parse_time(text: str | float, zone: tzinfo = UTC) -> datetime:
 
 
 def _is_number(text: str) -> bool:
+    if len(text) in _DIGITS_OF_A_DATE and text.isdecimal():
+        return False
     return text.replace(".", "", 1).removeprefix("-").isdecimal() and text.isascii()
 
 
@@ -53,6 +59,8 @@ def _parse_calendar(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
+        if short := _YEAR_OR_MONTH.fullmatch(text):
+            return datetime(int(short[1]), int(short[2] or 1), 1)  # noqa: DTZ001 - its zone is the caller's
         match = _LOOSE.fullmatch(text)
         if match is None:
             raise

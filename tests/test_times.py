@@ -50,8 +50,22 @@ def test_unix_seconds_and_milliseconds_are_read(time: datetime) -> None:
         ("2026-01-15", datetime(2026, 1, 15, tzinfo=UTC)),
         ("2026-01-15T08:30:00.250Z", datetime(2026, 1, 15, 8, 30, 0, 250_000, tzinfo=UTC)),
         ("2026-01-15 08:30:00 -03:00", datetime(2026, 1, 15, 11, 30, tzinfo=UTC)),
+        ("2026", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("2026-02", datetime(2026, 2, 1, tzinfo=UTC)),
+        ("20260115", datetime(2026, 1, 15, tzinfo=UTC)),
     ],
-    ids=["a plus lost in a form", "kits 1.x", "UTC spelled out", "unpadded date", "date", "milliseconds", "zone"],
+    ids=[
+        "a plus lost in a form",
+        "kits 1.x",
+        "UTC spelled out",
+        "unpadded date",
+        "date",
+        "milliseconds",
+        "zone",
+        "year",
+        "month",
+        "date of digits",
+    ],
 )
 def test_what_clients_really_send_is_read(text: str, time: datetime) -> None:
     assert parse_time(text) == time
