@@ -38,6 +38,7 @@ class Cities(NamedTuple):
     countries: list[str]
     vectors: np.ndarray[Any, np.dtype[np.float64]]  # from the Earth's centre, of length 1
     populations: np.ndarray[Any, np.dtype[np.float64]]
+    other_names: list[str]  # plain words, several by `|`; of large cities only
 
 
 def rounded(place: Place) -> Place:
@@ -68,14 +69,20 @@ def city_of(place: Place) -> tuple[str | None, str | None]:
     That is the one that draws most, its people divided by the squared distance: a quarter of Barcelona belongs to
     Barcelona, though the quarter's own centre is nearer. Beyond 100 km from any city there is none.
     """
-    cities = _cities()
-    chord = np.linalg.norm(cities.vectors - _vectors(np.array([place])), axis=1)
+    table = cities()
+    chord = np.linalg.norm(table.vectors - _vectors(np.array([place])), axis=1)
     distance_km = 2 * _EARTH_RADIUS_KM * np.arcsin(np.minimum(chord / 2, 1))
     if distance_km.min() > _FARTHEST_CITY_KM:
         return None, None
-    pull = np.where(distance_km > _FARTHEST_CITY_KM, 0, (cities.populations + 1) / (distance_km + 1) ** 2)
+    pull = np.where(distance_km > _FARTHEST_CITY_KM, 0, (table.populations + 1) / (distance_km + 1) ** 2)
     found = int(pull.argmax())
-    return cities.names[found], cities.countries[found]
+    return table.names[found], table.countries[found]
+
+
+def place_of_city(number: int) -> Place:
+    """Return where a city of the table is."""
+    x, y, z = cities().vectors[number]
+    return Place(round(float(np.degrees(np.arcsin(z))), 4), round(float(np.degrees(np.arctan2(y, x))), 4))
 
 
 def country_name(code: str | None) -> str | None:
@@ -85,7 +92,8 @@ def country_name(code: str | None) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _cities() -> Cities:
+def cities() -> Cities:
+    """Read the table, once a process."""
     with (files("app") / "data" / "cities.tsv.gz").open("rb") as file, gzip.open(file, "rt", encoding="utf-8") as text:
         rows = list(csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
     places = np.array([(float(row[2]), float(row[3])) for row in rows])
@@ -94,6 +102,7 @@ def _cities() -> Cities:
         [row[1] for row in rows],
         _vectors(places),
         np.array([float(row[4]) for row in rows]),
+        [row[5] for row in rows],
     )
 
 

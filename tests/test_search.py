@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from caller import Caller
 
-from app.search import tsquery_of
+from app.location import cities
+from app.search import cities_called, tsquery_of
 from sql import DictConnection
 
 CITY = {"type", "city", "name", "layer", "country_code", "country", "latitude", "longitude"}
@@ -125,6 +126,45 @@ def test_at_most_five_cities_and_five_tags_come_first(anybody: Caller, admin: Ca
     types = [hit["type"] for hit in find(anybody, mark, per_page=100)]
 
     assert types == ["City"] * 5 + ["Tag"] * 5 + ["Device"] * 6
+
+
+@pytest.mark.parametrize("called", ["München", "munchen", "Munich", "Monaco di Baviera", "Мюнхен", "munich germany"])
+def test_a_city_without_devices_is_found_by_any_of_its_names(anybody: Caller, called: str) -> None:
+    city = find(anybody, called)[0]
+
+    assert (city["type"], city["name"]) == ("City", "Munich, Germany")
+    assert (city["latitude"], city["longitude"]) == pytest.approx((48.14, 11.58), abs=0.01)
+
+
+def test_a_city_with_devices_is_found_once_and_where_they_are(
+    anybody: Caller, user: Caller, conn: DictConnection
+) -> None:
+    device = user.register_device(name=word(), latitude=17.1, longitude=-61.8)
+    name_device(conn, device["id"], "Basseterre", "KN")
+
+    cities = [hit for hit in find(anybody, "basseterre", per_page=5) if hit["type"] == "City"]
+
+    assert [(city["name"], city["latitude"]) for city in cities] == [("Basseterre, Saint Kitts and Nevis", 17.1)]
+
+
+@pytest.mark.parametrize(
+    ("called", "first"),
+    [
+        ("wien", "Vienna"),  # though the main names of others begin so
+        ("frankfurt", "Frankfurt am Main"),  # the larger
+        ("san jose costa rica", "San José"),
+        ("paris", "Paris"),
+    ],
+)
+def test_what_is_called_so_comes_before_what_begins_so_and_the_larger_before_the_smaller(
+    called: str, first: str
+) -> None:
+    assert cities().names[cities_called(called, 5)[0]] == first
+
+
+@pytest.mark.parametrize("typed", ["", "|", "_", "be", "xyzzyx", "germany"])
+def test_no_city_is_guessed_from_next_to_nothing(typed: str) -> None:
+    assert cities_called(typed, 5) == []
 
 
 @pytest.mark.parametrize("path", ["/v0/search", "/v0/search?q=", "/v0/search?q=%20"])

@@ -1,5 +1,6 @@
 """Search for cities, tags, devices and people at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, request
@@ -9,11 +10,13 @@ from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import current_user
 from app.database import connection
-from app.location import country_name
+from app.location import cities, country_name, place_of_city
 from app.policy import viewer
 from app.schemas.search import SearchHit, SearchQuery, Warned
-from app.search import tsquery_of
+from app.search import cities_called, tsquery_of
 from sql import Row, queries
+
+_MOST_CITIES = 5
 
 blueprint = Blueprint("search", __name__, description="Search")
 
@@ -31,14 +34,15 @@ _ANSWER = {
 def search(query: dict[str, Any]) -> Response:
     """Search by words or their beginnings: cities, then tags, then devices and users.
 
-    At most five cities, those of devices, and five tags. Accents and case do not matter.
+    At most five cities, those with devices first, by any name that they have in the world, and five tags. Accents and
+    case do not matter.
     """
     text = query["q"].strip()[:1000]
     if not text:
         return answer({"Warning": "send what to search for as the parameter q"})
     page, words, asker = Page.of(query), tsquery_of(text), dict(viewer())
     with connection() as conn:
-        hits = [_city(row) for row in queries.found_cities(conn, query=words, **asker)]
+        hits = _cities(queries.found_cities(conn, query=words, **asker), text)
         hits += [_tag(row) for row in queries.found_tags(conn, part=text)]
         total = len(hits) + queries.found_total(conn, query=words, **asker)
         shown = hits[page.offset : page.offset + page.size]
@@ -56,6 +60,15 @@ def register_schemas(api: Api) -> None:
     """Tell the OpenAPI document the shapes that its answer refers to by name."""
     for schema in (SearchHit, Warned):
         api.spec.components.schema(schema.__name__, schema=schema)
+
+
+def _cities(with_devices: Sequence[Row], text: str) -> list[Row]:
+    found = {(row["city"], row["country_code"]): _city(row) for row in with_devices}
+    for number in cities_called(text, _MOST_CITIES):
+        name, country = cities().names[number], cities().countries[number]
+        row = {"city": name, "country_code": country, **place_of_city(number)._asdict()}
+        found.setdefault((name, country), _city(row))
+    return list(found.values())[:_MOST_CITIES]
 
 
 def _city(row: Row) -> Row:
