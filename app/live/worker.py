@@ -47,6 +47,8 @@ def _asks_again(conn: TConn) -> bool:
     """Wait a moment for a connection's next request; its socket may have been detached."""
     if conn.sock.fileno() < 0:
         return False
+    if conn.parser.unreader.buf.getvalue():  # it came with the last one
+        return True
     arrived = select.poll()
     arrived.register(conn.sock, select.POLLIN)
     return bool(arrived.poll(_MOMENT_MS))
