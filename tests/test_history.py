@@ -261,6 +261,14 @@ def test_gaps_are_filled_as_asked_and_only_short_ones(ask: Ask) -> None:
     assert filled(fill="linear", max_gap="1h") == [None, 2.0, 4.0, None, 10.0, None, None]
 
 
+def test_between_two_counts_lies_a_fraction(ask: Ask) -> None:
+    window = {"from": "2026-01-15T12:00:00Z", "to": "2026-01-15T15:00:00Z", "rollup": "90m"}
+
+    body = ask(function="count", fill="linear", **window)
+
+    assert [value for _, value in body["readings"]] == [1, 2.5, 4]
+
+
 @pytest.mark.parametrize("query", [{"all_intervals": "true"}, {"fill": "locf"}, {"fill": "linear"}])
 def test_where_there_is_no_reading_every_bucket_is_empty_however_it_is_filled(ask: Ask, query: dict[str, str]) -> None:
     body = ask(rollup="1h", **{"from": "2026-01-10T00:00:00Z", "to": "2026-01-10T01:00:00Z"}, **query)

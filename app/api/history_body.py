@@ -136,8 +136,8 @@ def _columns(question: Question, pace: _Pace | None, part: Buckets) -> Iterator[
     """Yield the columns of `readings`."""
     yield local_times(question, part.time)
     for function, column in zip(question.functions, part.columns, strict=True):
-        # a count is a whole number, and null where a filled grid has none
-        whole = function.name == "count" and question.rollup and not np.isnan(column).any()
+        # a count is a whole number, but not where it fills a gap, and null where a grid has none
+        whole = function.name == "count" and question.rollup and not (column % 1).any()
         yield (column.astype(np.int64) if whole else column).tolist()
     if pace is not None:
         yield part.n.astype(np.int64).tolist()
