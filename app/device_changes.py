@@ -7,7 +7,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from app.device_configs import add_first_config
-from app.device_tokens import add_token
+from app.device_tokens import MOST_TOKENS, add_token, has_room
 from app.errors import invalid, not_found
 from app.location import Place, blurred, city_of, geohash, rounded
 from ingestor.tokens import hash_token
@@ -145,5 +145,7 @@ def _set_token(conn: DictConnection, device_id: int, token: str) -> None:
     """Let the device be known by this token; those that it has stay until somebody revokes them."""
     if queries.device_id_of_token(conn, hash=hash_token(token)) == device_id:
         return
+    if not has_room(conn, device_id):
+        invalid(422, device_token=f"the device has {MOST_TOKENS} tokens: revoke one first")
     if add_token(conn, device_id, token) is None:
         invalid(422, device_token="another device has it")  # noqa: S106 - a reason, not a password

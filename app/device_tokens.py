@@ -13,6 +13,7 @@ from sql import DictConnection, Row, queries
 
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 32
+MOST_TOKENS = 10  # of one device: each is a login of the broker's
 _SHORTEST_LOGIN = (
     16  # a shorter token can be guessed: it opens only the broker's door for kits, where it may only write
 )
@@ -32,6 +33,11 @@ def add_token(conn: DictConnection, device_id: int, token: str, expires_at: date
         conn, device_id=device_id, hash=hash_token(token), sealed=sealed, expires_at=expires_at
     )
     return row
+
+
+def has_room(conn: DictConnection, device_id: int) -> bool:
+    """Whether a device may have one token more; of two requests at once that hold it the second counts the first."""
+    return len(queries.tokens_of_device(conn, device_id=device_id)) < MOST_TOKENS
 
 
 def _secret_key() -> str:

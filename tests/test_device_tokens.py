@@ -55,6 +55,20 @@ def test_a_revoked_token_leaves_the_list_and_cannot_be_revoked_again(user: Calle
     assert user.delete(path).status_code == 404
 
 
+def test_a_device_has_ten_tokens_at_most_by_whichever_door(user: Caller, device: dict[str, Any]) -> None:
+    path = f"/v0/devices/{device['id']}"
+    kept = [user.patch(path, {"device_token": f"{device['id']:06}{number:010}"}) for number in range(9)]
+    assert {answer.status_code for answer in kept} == {200}
+
+    added = user.patch(path, {"device_token": f"{device['id']:06}one-too-many"})
+    made = user.post(f"{path}/tokens", {})
+
+    assert (added.status_code, list(added.json["errors"])) == (422, ["device_token"])
+    assert made.status_code == 422
+    assert len(tokens(user, device)) == 10
+    assert user.patch(path, {"device_token": device["device_token"]}).status_code == 200, "it has that one already"
+
+
 def test_a_token_of_another_device_cannot_be_revoked_through_ones_own(
     user: Caller, device: dict[str, Any], new_user: Any
 ) -> None:

@@ -9,7 +9,7 @@ from app.api.devices import existing, hold_own
 from app.api.respond import answer
 from app.auth import signed_in
 from app.database import connection
-from app.device_tokens import add_token, new_token
+from app.device_tokens import MOST_TOKENS, add_token, has_room, new_token
 from app.errors import not_found, refuse
 from app.policy import require_owner
 from app.schemas.base import Done
@@ -17,8 +17,6 @@ from app.schemas.device_tokens import DeviceToken, MadeDeviceToken, NewDeviceTok
 from sql import queries
 
 blueprint = Blueprint("device_tokens", __name__, description="The tokens by which devices are known")
-
-_MOST_TOKENS = 10
 
 
 @blueprint.get("/devices/<int:device_id>/tokens")
@@ -45,8 +43,8 @@ def make(fields: dict[str, datetime | None], device_id: int) -> Response:
     token = new_token()
     with connection() as conn, conn.transaction():
         hold_own(conn, device_id)
-        if len(queries.tokens_of_device(conn, device_id=device_id)) >= _MOST_TOKENS:
-            refuse(422, f"device {device_id} has {_MOST_TOKENS} tokens: revoke one with DELETE first")
+        if not has_room(conn, device_id):
+            refuse(422, f"device {device_id} has {MOST_TOKENS} tokens: revoke one with DELETE first")
         made = add_token(conn, device_id, token, **fields)
     return answer({**(made or {}), "device_token": token}, 201)
 
