@@ -48,14 +48,24 @@ ORDER BY version DESC
 LIMIT 1;
 
 -- name: insert_edition(archive_id, range_start, range_end, version, reason, filename, rows, bytes, sha256, calibration_ids)!
--- Publish a file. UniqueViolation: somebody else has published that version.
+-- Publish a file; 0 rows: the archive was deleted. UniqueViolation: somebody else has published that version.
 INSERT INTO archive_editions (
     archive_id, range_start, range_end, version, reason, filename, rows, bytes, sha256, calibration_ids
 )
-VALUES (
-    :archive_id, :range_start, :range_end, :version, :reason, :filename, :rows, :bytes, :sha256,
+SELECT
+    id,
+    :range_start::timestamptz,
+    :range_end::timestamptz,
+    :version::integer,
+    :reason::text,
+    :filename::text,
+    :rows::bigint,
+    :bytes::bigint,
+    :sha256::text,
     :calibration_ids::integer[]
-);
+FROM archives
+WHERE id = :archive_id
+FOR KEY SHARE;
 
 -- name: due_archives()
 -- The archives that a worker should look at now.

@@ -227,6 +227,34 @@ def test_a_deleted_archive_leaves_no_file(user: Caller, anybody: Caller, work: W
     assert anybody.get(url).status_code == 404
 
 
+@pytest.mark.parametrize("what", ["archive", "experiment"])
+def test_an_archive_deleted_while_it_is_published_ends_quietly(
+    user: Caller,
+    work: Work,
+    device: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    experiment_id = user.post("/v0/experiments", {"name": "Heat", "device_ids": [device["id"]]}).json["id"]
+    asked = {"experiment_id": experiment_id, "period": "month"}
+    archive_id = user.post("/v0/archives", asked).json["id"]
+    doomed = {"archive": f"/v0/archives/{archive_id}", "experiment": f"/v0/experiments/{experiment_id}"}[what]
+    step = {"archive": "make", "experiment": "_devices"}[what]
+    meant, statuses = getattr(archives, step), list[int]()
+
+    def late(*arguments: Any) -> Any:
+        statuses.append(user.delete(doomed).status_code)
+        return meant(*arguments)
+
+    monkeypatch.setattr(archives, step, late)
+    work()
+
+    assert statuses in ([204], [200])
+    assert user.get(f"/v0/archives/{archive_id}").status_code == 404
+    assert [record.message for record in caplog.records if record.name == archives.log.name] == []
+
+
 def test_a_device_that_turned_private_is_published_no_more(
     user: Caller, new_user: Callable[..., Caller], work: Work, conn: DictConnection, device: dict[str, Any]
 ) -> None:

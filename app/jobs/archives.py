@@ -100,7 +100,7 @@ def _publish_period(config: Config, pool: Pool, archive: Row, devices: list[Row]
     sidecar = io.BytesIO(orjson.dumps(about, option=orjson.OPT_INDENT_2))
     storage.put(edition_path(archive["id"], metadata_name(filename)), sidecar)
     with pool.connection() as conn:
-        queries.insert_edition(
+        published = queries.insert_edition(
             conn,
             archive_id=archive["id"],
             range_start=start,
@@ -113,7 +113,8 @@ def _publish_period(config: Config, pool: Pool, archive: Row, devices: list[Row]
             sha256=made.sha256,
             calibration_ids=made.calibration_ids,
         )
-    log.info("archive published", extra={"archive_id": archive["id"], "edition": filename, "reason": reason})
+    if published:  # else the archive was deleted meanwhile, and the purge job finds its files
+        log.info("archive published", extra={"archive_id": archive["id"], "edition": filename, "reason": reason})
 
 
 def _devices(conn: DictConnection, archive: Row) -> list[Row]:
@@ -124,8 +125,8 @@ def _devices(conn: DictConnection, archive: Row) -> list[Row]:
     viewer = {"viewer_id": owner["id"], "viewer_is_admin": owner["role"] == "admin"}
     ids = [archive["device_id"]]
     if archive["experiment_id"] is not None:
-        (experiment,) = queries.experiments_by_ids(conn, ids=[archive["experiment_id"]], **viewer)
-        ids = list(experiment["device_ids"])
+        experiments = queries.experiments_by_ids(conn, ids=[archive["experiment_id"]], **viewer)
+        ids = list(experiments[0]["device_ids"]) if experiments else []  # it may have been deleted meanwhile
     devices: list[Row] = queries.exportable_devices(conn, ids=ids, **viewer)
     if not devices:
         raise NothingError("there is no device left that you may read")
