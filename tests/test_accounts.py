@@ -325,6 +325,20 @@ def test_the_link_leads_to_a_page_where_a_person_chooses(user: Caller, anybody: 
     assert anybody.get(page).status_code == 404
 
 
+def test_a_reset_leaves_private_tokens_and_says_so(
+    user: Caller, anybody: Caller, reset: Reset, mailbox: Mailbox
+) -> None:
+    """A new password must not stop programs; whoever fears a thief is told where to look."""
+    token = user.post("/v0/me/tokens", {"name": "night job", "scopes": ["account"]}).json["token"]
+    reset.ask(username=user.user["username"])
+
+    anybody.patch(reset.path(), {"password": "another battery"})
+    reset.work()
+
+    assert Caller(user.app, token).get("/v0/me").status_code == 200
+    assert "/explore#/tokens" in mailbox.text()
+
+
 def test_the_link_works_once(user: Caller, anybody: Caller, reset: Reset) -> None:
     reset.ask(username=user.user["username"])
     first = reset.path()
