@@ -26,7 +26,7 @@ from app.database import connection
 from app.errors import refuse
 from app.openapi import SIGNED_IN
 from app.passwords import hash_password, outdated, password_matches
-from app.rate_limits import count_wrong_guess, refuse_guesses
+from app.rate_limits import count_wrong_guess, refuse_guesses, trust_address
 from app.scopes import ALL, scope_of, takes_token_in_query
 from ingestor.tokens import hash_token
 from sql import Row, queries
@@ -136,12 +136,15 @@ def user_by_password(login: str, password: str) -> Row | None:
 
     Who has guessed too often is refused with 429; without Redis, which knows how often, everybody with 503.
     """
-    refuse_guesses(login)
     with connection() as conn:
         user: Row | None = queries.user_by_login(conn, login=login.replace("\0", ""))
+    if user is not None:  # what counts guesses must not take another spelling for another login
+        login = user["email"] if "@" in login[1:] else user["username"]
+    refuse_guesses(login)
     if not password_matches(user["password_hash"] if user else None, password) or user is None:
         count_wrong_guess(login)
         return None
+    trust_address(user["username"], user["email"])
     if outdated(user["password_hash"]):
         with connection() as conn:
             queries.set_password_hash(conn, id=user["id"], password_hash=hash_password(password))

@@ -8,7 +8,7 @@ later. A limit of 0 means none.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from math import ceil
 from typing import NamedTuple, NoReturn, Protocol
@@ -17,7 +17,7 @@ from flask import Flask, Response, current_app, g, request
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from redis import RedisError
+from redis import Redis, RedisError
 from werkzeug.exceptions import HTTPException
 
 from app.clients import asking_network
@@ -27,8 +27,10 @@ from sql import Row
 
 log = logging.getLogger(__name__)
 
+_PREFIX = "almanac:limit"
 _TIMEOUT_S = 0.5
 _LEFT_ALONE_S = 5  # after an error: a Redis that does not answer must not slow down every request
+_KNOWN_FOR_S = 30 * 86400
 _RESETS_AN_HOUR = 5  # mails to one account
 # What the operator's own probes and broker call, and the files of a page: one look at the explorer takes a dozen.
 _FREE = {"health", "docs.static", "static", "forwarding.may_subscribe"}
@@ -63,12 +65,10 @@ class RateLimits:
 
     def __init__(self, config: Config) -> None:
         storage = RedisStorage(
-            config.redis_url,
-            key_prefix="almanac:limit",
-            socket_connect_timeout=_TIMEOUT_S,
-            socket_timeout=_TIMEOUT_S,
+            config.redis_url, key_prefix=_PREFIX, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S
         )
         self._strategy = SlidingWindowCounterRateLimiter(storage)
+        self._redis = Redis.from_url(config.redis_url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S)
         self._left_alone_until = 0.0
         self.anonymous = RateLimitItemPerMinute(config.rate_limit_anonymous)
         self.token = RateLimitItemPerMinute(config.rate_limit_token)
@@ -82,6 +82,18 @@ class RateLimits:
     def check(self, item: RateLimitItem, *key: str) -> None:
         """Refuse a call with 429 where nothing is left, without counting it."""
         self._ask(item, key, self._strategy.test)
+
+    def note(self, *key: str) -> None:
+        """Remember for 30 days that a login was used from an address."""
+        if self.sign_in.amount:
+            self._redis.set(self._noted_as(key), 1, ex=_KNOWN_FOR_S)
+
+    def noted(self, *key: str) -> bool:
+        return bool(self.sign_in.amount and self._redis.exists(self._noted_as(key)))
+
+    @staticmethod
+    def _noted_as(key: tuple[str, ...]) -> str:
+        return "/".join((f"{_PREFIX}:known", *key))
 
     def _ask(self, item: RateLimitItem, key: tuple[str, ...], ask: Callable[..., bool]) -> _Window | None:
         if not item.amount:
@@ -109,10 +121,15 @@ def init_app(app: Flask, config: Config, who: Callable[[], Asker | None]) -> Non
 
 
 def refuse_guesses(login: str) -> None:
-    """Refuse to check a password after too many wrong ones from this address or for this login, or without Redis."""
+    """Refuse to check a password after too many wrong ones, or without Redis.
+
+    Wrong ones from this address count, and those for this login: from all addresses together, so that many guess no
+    faster than one; but where the login has been used before they are counted alone, so that no stranger keeps its
+    owner out (OWASP's device cookies, for clients that keep none).
+    """
     try:
-        _limits().check(_limits().sign_in, "guess", asking_network())
-        _limits().check(_limits().sign_in, "guess", _fingerprint(login))
+        for key in _guesses(login):
+            _limits().check(_limits().sign_in, "guess", *key)
     except RedisError:
         refuse(503, "nobody can sign in right now; try again in a minute", headers={"Retry-After": "60"})
 
@@ -120,10 +137,29 @@ def refuse_guesses(login: str) -> None:
 def count_wrong_guess(login: str) -> None:
     """Count a wrong password; who is over the limit thereby learns so at the next attempt."""
     try:
-        for key in (asking_network(), _fingerprint(login)):
-            _limits().take(_limits().sign_in, "guess", key)
+        for key in _guesses(login):
+            _limits().take(_limits().sign_in, "guess", *key)
     except (RedisError, HTTPException):
         return
+
+
+def trust_address(*logins: str) -> None:
+    """Note that these logins of one account were used from this address, with the right password."""
+    try:
+        for login in logins:
+            _limits().note(*_whence(login))
+    except RedisError:
+        return
+
+
+def _guesses(login: str) -> Iterator[tuple[str, ...]]:
+    """What a wrong password for this login, from this address, is counted by."""
+    yield (asking_network(),)
+    yield _whence(login) if _limits().noted(*_whence(login)) else (_fingerprint(login),)
+
+
+def _whence(login: str) -> tuple[str, str]:
+    return _fingerprint(login), asking_network()
 
 
 def limit_resets(login: str) -> None:

@@ -136,6 +136,38 @@ def test_who_guesses_passwords_waits_even_if_the_next_is_right(limited: Callable
     assert attempt(PASSWORD, "198.51.100.2") == 429, "too many have guessed for this user"
 
 
+HOME = "203.0.113.1"
+
+
+def test_guesses_of_strangers_keep_no_owner_out_where_they_have_signed_in(limited: Callable[..., Flask]) -> None:
+    app = limited(rate_limit_sign_in=2)
+    known = sign_up(app).user
+
+    def attempt(login: str, password: str, address: str) -> int:
+        return Caller(app).get("/v0/me", auth=(login, password), **elsewhere(address)).status_code
+
+    assert attempt(known["username"], PASSWORD, HOME) == 200
+    for login in (known["username"], known["email"]):
+        assert [attempt(login, "wrong", f"198.51.100.{number}") for number in range(3)] == [401, 401, 429]
+
+    assert attempt(known["username"], PASSWORD, HOME) == 200
+    assert attempt(known["email"], PASSWORD, HOME) == 200, "the address is known for either login"
+    assert attempt(known["username"], PASSWORD, "203.0.113.2") == 429, "a new address is a stranger's"
+    assert [attempt(known["username"], "wrong", HOME) for _ in range(3)] == [401, 401, 429]
+
+
+@pytest.mark.parametrize("spelt", ["{}\0", "\0{}"])
+def test_another_spelling_of_a_login_buys_no_more_guesses(limited: Callable[..., Flask], spelt: str) -> None:
+    app = limited(rate_limit_sign_in=1)
+    name = sign_up(app).user["username"]
+
+    def attempt(login: str, address: str) -> int:
+        return Caller(app).get("/v0/me", auth=(login, "wrong"), **elsewhere(address)).status_code
+
+    assert attempt(name, "198.51.100.1") == 401
+    assert attempt(spelt.format(name), "198.51.100.2") == 429
+
+
 def test_who_knows_their_password_may_use_it_often(limited: Callable[..., Flask]) -> None:
     app = limited(rate_limit_sign_in=2)
     name = sign_up(app).user["username"]
