@@ -83,18 +83,35 @@ WHERE
     );
 
 -- name: values_of_measurement(measurement_id)^
--- Between which values the middle 96 % of the public devices' latest lie, so that one broken sensor does not make all
--- others look alike, and the unit of most; null where nobody measures it.
+-- Between which values the middle 96 % of the public devices' latest lie, without those that are far out (Tukey: three
+-- times the quartiles' distance beyond them), so that of few devices too one broken sensor does not make all others look
+-- alike; and the unit of most. Null where nobody measures it.
+WITH latest AS (
+    SELECT c.latest_value AS value, s.unit
+    FROM sensors AS s
+    JOIN components AS c ON c.sensor_id = s.id
+    JOIN devices AS d ON d.id = c.device_id
+    WHERE
+        s.measurement_id = :measurement_id
+        AND c.latest_value IS NOT NULL
+        AND d.archived_at IS NULL
+        AND NOT d.is_test
+        AND device_visible(d.owner_id, d.is_private, NULL, FALSE)
+),
+
+quartiles AS (
+    SELECT
+        percentile_disc(0.25) WITHIN GROUP (ORDER BY value) AS lower,
+        percentile_disc(0.75) WITHIN GROUP (ORDER BY value) AS upper
+    FROM latest
+)
+
 SELECT
-    percentile_disc(0.02) WITHIN GROUP (ORDER BY c.latest_value) AS low,
-    percentile_disc(0.98) WITHIN GROUP (ORDER BY c.latest_value) AS high,
-    mode() WITHIN GROUP (ORDER BY s.unit) AS unit
-FROM sensors AS s
-JOIN components AS c ON c.sensor_id = s.id
-JOIN devices AS d ON d.id = c.device_id
+    percentile_disc(0.02) WITHIN GROUP (ORDER BY l.value) AS low,
+    percentile_disc(0.98) WITHIN GROUP (ORDER BY l.value) AS high,
+    mode() WITHIN GROUP (ORDER BY l.unit) AS unit
+FROM latest AS l
+CROSS JOIN quartiles AS q
 WHERE
-    s.measurement_id = :measurement_id
-    AND c.latest_value IS NOT NULL
-    AND d.archived_at IS NULL
-    AND NOT d.is_test
-    AND device_visible(d.owner_id, d.is_private, NULL, FALSE);
+    q.lower = q.upper -- most are alike, and whatever is not would be far out
+    OR l.value BETWEEN q.lower - 3 * (q.upper - q.lower) AND q.upper + 3 * (q.upper - q.lower);

@@ -46,6 +46,26 @@ def test_the_map_leads_to_a_device_and_its_charts(visit: Visit, device: dict[str
     expect(page.locator("figure .note")).to_contain_text("readings")
 
 
+def test_a_value_beyond_the_scale_is_said_to_be(visit: Visit, user: Caller, admin: Caller) -> None:
+    names = {"name": f"Salt {user.user['username']}", "description": "…"}
+    measurement = admin.post("/v0/measurements", names).json["id"]
+    sensor = admin.post("/v0/sensors", {**names, "unit": "g/l", "measurement_id": measurement}).json["id"]
+    for place, value in enumerate((20, 21, 22, 23, 1000)):
+        device = user.register_device(name=f"Buoy {value}", latitude=-55, longitude=-100 + place)
+        reading = {
+            "recorded_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "sensors": [{"id": sensor, "value": value}],
+        }
+        assert user.post(f"/v0/devices/{device['id']}/readings", {"data": [reading]}).status_code == 200
+    maps.forget()
+    page = visit.go(f"explore#/?at=-55,-98,7&m={measurement}")
+
+    expect(page.locator("#legend .ends")).to_have_text("20 g/l≥ 23 g/l")
+    page.get_by_text("List them").click()
+    expect(page.get_by_role("listitem").filter(has_text="Buoy 1000")).to_contain_text("(beyond the scale)")
+    expect(page.get_by_role("listitem").filter(has_text="Buoy 23")).not_to_contain_text("beyond")
+
+
 def test_what_is_seen_has_an_address(visit: Visit, device: dict[str, Any], address: str) -> None:
     page = visit.go(f"#/devices/{device['id']}")
     page.get_by_role("button", name="a week").click()

@@ -226,9 +226,33 @@ def test_a_map_shows_the_latest_values_of_a_measurement_of_clusters_their_mean_a
     assert alone == {warm: 30.0, cold: 10.0, dumb: None}
     (cluster,) = answer(zoom=3)["features"]
     assert (cluster["properties"]["count"], cluster["properties"]["value"]) == (3, 20.0)
-    assert answer()["values"]["low"] <= 10.0 < 30.0 <= answer()["values"]["high"]
     assert answer()["values"]["unit"] == "ºC"
     assert "values" not in anybody.get("/v0/devices/map.geojson").json
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([20, 21, 22, 23, 1000], 20, 23),
+        ([-45, 20, 21, 22, 23, 24], 20, 24),
+        ([20, 20, 20, 20, 35], 20, 35),
+        ([20], 20, 20),
+    ],
+    ids=["one far above", "one far below", "most alike", "one"],
+)
+def test_one_broken_sensor_among_few_does_not_make_the_scale(
+    anybody: Caller, admin: Caller, put: Callable[..., int], values: list[float], low: float, high: float
+) -> None:
+    name = secrets.token_hex(4)
+    measurement = admin.post("/v0/measurements", {"name": name, "description": "…"}).json["id"]
+    sensor = admin.post("/v0/sensors", {"name": name, "description": "…", "measurement_id": measurement}).json["id"]
+    for value in values:
+        data = [{"recorded_at": "2026-01-15T08:30:00Z", "sensors": [{"id": sensor, "value": value}]}]
+        assert admin.post(f"/v0/devices/{put()}/readings", {"data": data}).status_code == 200
+
+    scale = anybody.get("/v0/devices/map.geojson", query_string={"measurement_id": measurement}).json["values"]
+
+    assert (scale["low"], scale["high"]) == (low, high)
 
 
 @pytest.mark.parametrize("query", [{"bbox": "1,2"}, {"zoom": "-1"}, {"zoom": "x"}, {"bbox": "0,9,1,8"}])

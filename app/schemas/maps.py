@@ -53,7 +53,7 @@ class Feature(Schema):
 
 
 class MapValues(Schema):
-    """A scale for the values: between which the middle 96 % of the public devices' lie, everywhere."""
+    """A scale for the values: where the middle 96 % of the public devices' lie, everywhere, without those far out."""
 
     low = fields.Float(required=True)
     high = fields.Float(required=True)

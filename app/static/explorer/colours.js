@@ -9,6 +9,9 @@ export function colour(value, [low, high]) {
   return STOPS[Math.round(place * (STOPS.length - 1))]
 }
 
+/** -1 for a value below the scale, 1 for one above it, else 0. */
+export const beyond = (value, { low, high }) => (value < low ? -1 : value > high ? 1 : 0)
+
 /** What can be read on a colour of the scale. */
 export const ink = (fill) => (STOPS.indexOf(fill) >= 0 && STOPS.indexOf(fill) < DARK ? '#ffffff' : '#10141b')
 

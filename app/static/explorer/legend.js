@@ -2,7 +2,7 @@
 
 import { deviceAddress } from './address.js'
 import { get } from './api.js'
-import { gradient } from './colours.js'
+import { beyond, gradient } from './colours.js'
 import { attempt, h } from './dom.js'
 import { number } from './format.js'
 import { strings } from './strings.js'
@@ -83,7 +83,10 @@ export class Legend {
     const count = features.reduce((sum, { properties }) => sum + (properties.count ?? 1), 0)
     const { online, tag, kit } = this.choice
     this.bar.hidden = !scale
-    this.ends.replaceChildren(...(scale ? ends(scale).map((end) => h('span', {}, `${end} ${scale.unit ?? ''}`)) : [strings.unmeasured]))
+    const outside = scale ? new Set(features.map(({ properties: { value } }) => (value === undefined ? 0 : beyond(value, scale)))) : null
+    const said = (end, place) => h('span', {}, `${outside.has(2 * place - 1) ? ['≤ ', '≥ '][place] : ''}${end} ${scale.unit ?? ''}`)
+    this.ends.replaceChildren(...(scale ? ends(scale).map(said) : [strings.unmeasured]))
+    this.scale = scale
     this.count.textContent = count ? strings.devicesHere(count) : online || tag || kit ? strings.nothingSuchHere : strings.nothingHere
     this.listing.hidden = !count
     this.unit = scale?.unit ?? ''
@@ -93,7 +96,7 @@ export class Legend {
   fill() {
     if (!this.listing.open) return
     const items = this.features.slice(0, MOST_LISTED).map(({ id, geometry, properties: { name, count, value } }) => {
-      const said = value === undefined ? null : h('small', {}, ` ${number(value)} ${this.unit}`)
+      const said = value === undefined ? null : h('small', {}, ` ${number(value)} ${this.unit}${this.scale && beyond(value, this.scale) ? ` (${strings.beyond})` : ''}`)
       return h('li', {}, id ? h('a', { href: deviceAddress(id) }, name) : h('button', { type: 'button', class: 'link', onclick: () => this.onPlace(geometry) }, strings.devices(count)), said)
     })
     const rest = this.features.length - items.length

@@ -1,6 +1,6 @@
 // What the map draws on its canvas: a device as a dot, several at one place as a circle with their number.
 
-import { colour, ink, UNKNOWN } from './colours.js'
+import { beyond, colour, ink, UNKNOWN } from './colours.js'
 import { h } from './dom.js'
 import { number } from './format.js'
 import { strings } from './strings.js'
@@ -33,12 +33,16 @@ export function near(map, { coordinates: [longitude, latitude] }) {
 export function circle(map, { id, geometry, properties }, scale) {
   const { count, online, value, name } = properties
   const place = near(map, geometry)
-  const fillColor = value !== undefined && scale ? colour(value, [scale.low, scale.high]) : UNKNOWN
+  const coloured = value !== undefined && scale
+  const fillColor = coloured ? colour(value, [scale.low, scale.high]) : UNKNOWN
+  const outside = coloured ? beyond(value, scale) : 0
+  const dashArray = outside ? '3 3' : null // its colour is that of the scale's end, and its value is not
   const drawn = id
     ? L.circleMarker(place, {
         radius: value === undefined ? 5 : 7,
         color: online ? ONLINE : OFFLINE,
         weight: online ? 2 : 1,
+        dashArray,
         fillColor,
         fillOpacity: online ? 1 : 0.6,
       })
@@ -46,12 +50,13 @@ export function circle(map, { id, geometry, properties }, scale) {
         radius: 10 + 3.5 * Math.log10(count),
         color: online ? ONLINE : OFFLINE,
         weight: online ? 2 : 1,
+        dashArray,
         fillColor,
         fillOpacity: 0.92,
         text: count < 10_000 ? String(count) : `${Math.round(count / 1000)}k`,
         ink: ink(fillColor),
       })
-  const said = value === undefined ? '' : `${number(value)} ${scale?.unit ?? ''}`
+  const said = value === undefined ? '' : `${number(value)} ${scale?.unit ?? ''}${outside ? ` (${strings.beyond})` : ''}`
   return drawn.bindTooltip(() =>
     id
       ? h('div', {}, h('strong', {}, name), h('br'), [said, online ? strings.online : strings.offline].filter(Boolean).join(' · '))

@@ -29,6 +29,7 @@ export const strings = {
   filterKit: 'Kit',
   any: 'any',
   unmeasured: 'No device in the world measures this yet.',
+  beyond: 'beyond the scale',
   devices: (n) => (n === 1 ? '1 device' : `${n.toLocaleString()} devices`),
   devicesHere: (n) => (n === 1 ? '1 device in view' : `${n.toLocaleString()} devices in view`),
   nothingHere: 'No device is here yet. Zoom out, or sign in and register the first one.',
