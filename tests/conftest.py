@@ -34,7 +34,7 @@ NO_LIMITS = {"rate_limit_anonymous": 0, "rate_limit_token": 0, "rate_limit_sign_
 
 ALMANAC = Path(sys.executable).with_name("almanac")
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["alerting", "browsing", "receiver", "oauth_client"]
 
 THE_LAST = "test_the_log_of_the_suite_holds_no_secret"
 

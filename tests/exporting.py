@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -12,6 +12,9 @@ from caller import Caller
 from mail_server import Mailbox
 
 from sql import DictConnection, queries
+
+START = datetime(2023, 1, 1, tzinfo=UTC)
+TEMPERATURE = 55
 
 
 def store(conn: DictConnection, device_id: int, sensor_id: int, readings: Sequence[tuple[datetime, Any, Any]]) -> None:
@@ -90,3 +93,20 @@ def load(anybody: Caller, shown: dict[str, Any]) -> pd.DataFrame:
         frame = pd.read_csv(file, compression="gzip")
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
     return frame
+
+
+def ask(user: Caller, device: dict[str, Any], **query: Any) -> int:
+    answer = user.post("/v0/exports", {"device_ids": [device["id"]], **query})
+    assert answer.status_code == 202, answer.text
+    return int(answer.json["id"])
+
+
+def show(user: Caller, export_id: int) -> dict[str, Any]:
+    return dict(user.get(f"/v0/exports/{export_id}").json)
+
+
+def device_of_three_years(user: Caller, conn: DictConnection) -> dict[str, Any]:
+    """A device with a reading every five days, for three years."""
+    device = user.register_device()
+    store(conn, device["id"], TEMPERATURE, [(START + timedelta(days=day), day, day) for day in range(0, 1096, 5)])
+    return device

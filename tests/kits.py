@@ -1,10 +1,16 @@
-"""What a kit does at the broker."""
+"""What a kit does at the broker, and a simulated one there."""
 
-from threading import Event
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event, Thread
 
 import paho.mqtt.client as mqtt
 from conftest import RunningBroker
 from paho.mqtt.enums import CallbackAPIVersion
+
+from scripts.firmware import Firmware
+from scripts.simulate_kit import Kit, run
 
 
 def publish(
@@ -34,3 +40,23 @@ def publish(
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+@contextmanager
+def simulated(
+    broker_url: str, token: str, as_json: bool = False, broken: tuple[int, ...] = (), login: bool = True
+) -> Iterator[Kit]:
+    """A kit that sends once a second."""
+    stop, wake = Event(), Event()
+    firmware = Firmware(token, "2.1", interval_s=1, seed=7)
+    kit = Kit(firmware, datetime.now(UTC).replace(microsecond=0), as_json, wake, login, broken)
+    host, port = broker_url.removeprefix("mqtt://").split(":")
+    kit.connect(host, int(port))
+    running = Thread(target=run, args=([kit], 100, None, stop, wake, lambda: None))
+    running.start()
+    try:
+        yield kit
+    finally:
+        stop.set()
+        wake.set()
+        running.join()

@@ -5,12 +5,19 @@ import hashlib
 import hmac
 import ssl
 import threading
+from collections.abc import Callable, Iterator
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+import pytest
+from caller import Caller
+
+from app.webhooks import sending
+
+Work = Callable[[], None]
 
 
 class Received(NamedTuple):
@@ -68,3 +75,33 @@ class Receiver:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one way to let anything be sent to this machine: to replace the function that looks at addresses."""
+    monkeypatch.setattr(sending, "is_public", lambda address: address in ("127.0.0.1", "::1"))
+
+
+def make(user: Caller, receiver: Receiver, **fields: Any) -> dict[str, Any]:
+    answer = user.post("/v0/webhooks", {"url": receiver.url, **fields})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json)
+
+
+def try_out(user: Caller, webhook: dict[str, Any], work: Work) -> dict[str, Any]:
+    """Send a test, and return what became of it."""
+    queued = user.post(f"/v0/webhooks/{webhook['id']}/test")
+    assert queued.status_code == 202, queued.text
+    work()
+    (delivery, *_) = user.get(f"/v0/webhooks/{webhook['id']}/deliveries").json
+    assert delivery["id"] == queued.json["id"]
+    return dict(delivery)

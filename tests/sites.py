@@ -1,8 +1,12 @@
 """Sites of a test: real PostgreSQL servers that replicate to each other; they can be cut off, skewed and compared."""
 
+import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 from postgres_servers import PostgresServer, prepare_server, server_directory, start_server
@@ -12,9 +16,13 @@ from waiting import wait_for
 from app.cli import almanac
 from app.jobs.sites import tend_replication
 from app.sites.tables import REPLICATED
+from ingestor.intake import read_json
+from ingestor.known import Known
+from ingestor.writer import Writer
 from scripts import services
-from sql import DictConnection, connect
+from sql import DictConnection, connect, queries
 
+START = datetime(2026, 1, 15, tzinfo=UTC)  # of the readings that sites are sent
 SETTINGS = {
     "wal_level": "logical",
     # a link that was cut is made again at once
@@ -161,3 +169,53 @@ def site_sees(site: Site, query: str, *parameters: object) -> None:
         return row and next(iter(row.values()))
 
     wait_for(seen)
+
+
+def new_device(site: Site, owner_id: int, name: str = "Balcony") -> int:
+    device_id: int = queries.insert_device(site.conn, owner_id=owner_id, kit_id=None, name=name)
+    return device_id
+
+
+def payload(readings: dict[tuple[int, int], float]) -> bytes:
+    """Values by sensor and minute, as a client sends them."""
+    minutes: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for (sensor_id, minute), value in readings.items():
+        minutes[minute].append({"id": sensor_id, "value": value})
+    data = [
+        {"recorded_at": (START + timedelta(minutes=minute)).isoformat(), "sensors": sensors}
+        for minute, sensors in minutes.items()
+    ]
+    return json.dumps({"data": data}).encode()
+
+
+def send(site: Site, device_id: int, readings: dict[tuple[int, int], float]) -> list[bool]:
+    """Send readings of a device to a site, and return which of them changed something."""
+    known = Known()
+    batch = read_json(site.conn, device_id, "http/readings", payload(readings), known, datetime.now(UTC))
+    return Writer(known).write(site.conn, batch).stored.tolist()
+
+
+def rename(site: Site, device_id: int, name: str) -> None:
+    site.conn.execute("UPDATE devices SET name = %s, updated_at = now() WHERE id = %s", [name, device_id])
+
+
+def column(site: Site, query: str, *parameters: object) -> list[Any]:
+    """The values of a query's only column."""
+    return [next(iter(row.values())) for row in site.conn.execute(query, parameters).fetchall()]
+
+
+@contextmanager
+def cut_off(*sites: Site) -> Iterator[None]:
+    """Nobody receives from these sites meanwhile."""
+    for site in sites:
+        site.cut_off()
+    try:
+        yield
+    finally:
+        for site in sites:
+            site.let_in()
+
+
+def owner_of(site: Site) -> int:
+    row = site.conn.execute("SELECT id FROM users WHERE username = 'owner'").fetchone()
+    return int(row["id"])

@@ -18,8 +18,8 @@ from conftest import RunningBroker
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from kits import simulated
 from mqtt_device import MqttDevice, known
-from test_simulate_kit import simulated
 from waiting import wait_for
 from werkzeug.serving import make_server
 

@@ -1,4 +1,4 @@
-"""Exports through the API and a worker: what a file holds, who gets it, and what becomes of it."""
+"""Exports through the API and a worker: what a file holds, and who gets it."""
 
 import gzip
 import hashlib

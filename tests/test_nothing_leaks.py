@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
-from who_may_what import PATHS, QUERIES, World, read_table
+from who_may_what import read_table
+from world import PATHS, QUERIES, World
 
 from sql import DictConnection, connect
 

@@ -1,155 +1,21 @@
-"""OAuth2 from end to end: requests-oauthlib is the application, a browser's cookies and forms are the user's."""
+"""OAuth2 from end to end: requests-oauthlib is the application, and its tokens do what they should and no more."""
 
 import re
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from html.parser import HTMLParser
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
-from caller import PASSWORD, Caller, sign_up
-from flask import Flask
+from caller import Caller
+from oauth_client import CALLBACK, Browser, Platform, application, authorize, refresh, register, works
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
-from werkzeug.serving import make_server
 
-from app.config import Config
-from app.factory import create_app
-from scripts.services import free_port
 from sql import DictConnection
 
-CALLBACK = "https://map.example.org/callback"
-
-
-class Platform:
-    """The API on a port, as programs of others see it."""
-
-    def __init__(self, app: Flask, url: str) -> None:
-        self.app, self.url = app, url
-        self.metadata = requests.get(f"{url}/.well-known/oauth-authorization-server", timeout=10).json()
-
-    def endpoint(self, name: str) -> str:
-        return str(self.metadata[f"{name}_endpoint"])
-
-
-@pytest.fixture(scope="module")
-def platform(config: Config) -> Iterator[Platform]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    app = create_app(replace(config, public_url=url))
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield Platform(app, url)
-    finally:
-        server.shutdown()
-        thread.join()
-        app.extensions["database_pool"].close()
-
-
-@pytest.fixture(autouse=True)
-def _plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")  # the library's own: it would insist on TLS here
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def maker(platform: Platform) -> Caller:
-    """Who registers applications."""
-    return sign_up(platform.app)
-
-
-@pytest.fixture
-def someone(platform: Platform) -> Caller:
-    """Whose account an application would like to use."""
-    return sign_up(platform.app)
-
-
-def register(maker: Caller, **fields: object) -> dict[str, Any]:
-    answer = maker.post(
-        "/v0/applications",
-        {"name": "Air map", "redirect_uris": [CALLBACK], "scopes": ["devices:read", "account"], **fields},
-    )
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json)
-
-
-class Form(HTMLParser):
-    """The fields of a page's first form."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self._closed = False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        about = dict(attrs)
-        if tag == "input" and not self._closed:
-            self.fields[str(about["name"])] = about.get("value") or ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._closed = self._closed or tag == "form"
-
-
-class Browser:
-    """Keeps cookies, fills in forms, and stops where it would leave for the application."""
-
-    def __init__(self) -> None:
-        self._session = requests.Session()
-
-    def get(self, url: str) -> requests.Response:
-        return self._session.get(url, timeout=10, allow_redirects=False)
-
-    def submit(self, page: requests.Response, **fields: str) -> requests.Response:
-        answer = self._session.post(page.url, {**Form(page.text).fields, **fields}, timeout=10, allow_redirects=False)
-        if answer.status_code == 303:
-            return self.get(requests.compat.urljoin(page.url, answer.headers["Location"]))
-        return answer
-
-    def agree(self, url: str, who: Caller, answer: str = "allow") -> str:
-        """Sign in, answer the question, and return where the browser is sent."""
-        consent = self.submit(self.get(url), username=who.user["username"], password=PASSWORD)
-        sent = self.submit(consent, answer=answer)
-        assert sent.status_code == 302, sent.text
-        return str(sent.headers["Location"])
-
-
-def application(made: dict[str, Any], scope: list[str], pkce: str | None = "S256") -> OAuth2Session:
-    return OAuth2Session(made["client_id"], redirect_uri=CALLBACK, scope=scope, pkce=pkce)
-
-
-def authorize(platform: Platform, made: dict[str, Any], who: Caller, scope: list[str]) -> OAuth2Session:
-    """Go the whole way and return the application's session, with its tokens."""
-    session = application(made, scope)
-    url, _ = session.authorization_url(platform.endpoint("authorization"))
-    session.fetch_token(
-        platform.endpoint("token"),
-        authorization_response=Browser().agree(url, who),
-        client_secret=made["client_secret"],
-        include_client_id=made["client_secret"] is None,
-    )
-    return session
-
-
-def refresh(platform: Platform, made: dict[str, Any], token: str) -> dict[str, Any]:
-    return dict(
-        OAuth2Session(made["client_id"]).refresh_token(
-            platform.endpoint("token"), refresh_token=token, auth=(made["client_id"], made["client_secret"])
-        )
-    )
-
-
-def works(platform: Platform, token: str) -> bool:
-    answer = requests.get(f"{platform.url}/v0/me", headers={"Authorization": f"Bearer {token}"}, timeout=10)
-    assert answer.status_code in (200, 401)
-    return answer.status_code == 200
+pytestmark = pytest.mark.usefixtures("plain_http")
 
 
 @pytest.mark.parametrize("confidential", [True, False])
@@ -163,119 +29,6 @@ def test_an_application_acts_for_the_user_who_agreed(
     assert session.get(f"{platform.url}/v0/me").json()["username"] == someone.user["username"]
     assert session.token["scope"] == ["account"]
     assert session.post(f"{platform.url}/v0/devices", json={"name": "x"}).status_code == 403, "it has no devices:write"
-
-
-def test_the_page_says_who_asks_for_what_and_runs_no_script(platform: Platform, maker: Caller, someone: Caller) -> None:
-    made = register(maker, name="<b>Air</b> map")
-    url, _ = application(made, ["devices:read"]).authorization_url(platform.endpoint("authorization"))
-    browser = Browser()
-
-    sign_in = browser.get(url)
-    consent = browser.submit(sign_in, username=someone.user["username"], password=PASSWORD)
-
-    assert "&lt;b&gt;Air&lt;/b&gt; map" in consent.text
-    assert maker.user["username"] in consent.text
-    assert someone.user["username"] in consent.text
-    assert "map.example.org" in consent.text
-    assert "See your private devices" in consent.text
-    assert "See and change your account" not in consent.text
-    for page in (sign_in, consent):
-        assert "<script" not in page.text
-        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
-        assert page.headers["Cache-Control"] == "no-store"
-        assert requests.get(f"{platform.url}/static/page.css", timeout=10).ok
-
-
-def test_who_does_not_agree_goes_back_without_a_code(platform: Platform, maker: Caller, someone: Caller) -> None:
-    url, state = application(register(maker), ["account"]).authorization_url(platform.endpoint("authorization"))
-
-    sent = parse_qs(urlsplit(Browser().agree(url, someone, answer="deny")).query)
-
-    assert sent == {"error": ["access_denied"], "error_description": sent["error_description"], "state": [state]}
-
-
-def test_a_wrong_password_gets_nobody_to_the_question(platform: Platform, maker: Caller, someone: Caller) -> None:
-    url, _ = application(register(maker), ["account"]).authorization_url(platform.endpoint("authorization"))
-    browser = Browser()
-
-    page = browser.submit(browser.get(url), username=someone.user["username"], password="wrong")
-
-    assert page.status_code == 422
-    assert "Wrong username or password" in page.text
-
-
-def test_a_form_that_is_not_ours_changes_nothing(platform: Platform, maker: Caller, someone: Caller) -> None:
-    url, _ = application(register(maker), ["account"]).authorization_url(platform.endpoint("authorization"))
-    browser = Browser()
-    consent = browser.submit(browser.get(url), username=someone.user["username"], password=PASSWORD)
-
-    for token in ("", "guessed", "None"):
-        forged = browser.submit(consent, answer="allow", form_token=token)
-        assert forged.status_code == 200
-        assert "Allow" in forged.text
-
-
-def test_signing_out_of_the_browser_asks_anew(platform: Platform, maker: Caller, someone: Caller) -> None:
-    url, _ = application(register(maker), ["account"]).authorization_url(platform.endpoint("authorization"))
-    browser = Browser()
-    consent = browser.submit(browser.get(url), username=someone.user["username"], password=PASSWORD)
-
-    assert "Sign in to continue" in browser.submit(consent, sign_out="1").text
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"redirect_uri": CALLBACK + "/"},
-        {"redirect_uri": CALLBACK + "?next=1"},
-        {"redirect_uri": "https://map.example.org.evil.example/callback"},
-        {"redirect_uri": 'https://"'},
-        {"client_id": "unknown"},
-    ],
-)
-def test_nobody_is_sent_to_an_address_that_was_not_registered(
-    platform: Platform, maker: Caller, change: dict[str, str]
-) -> None:
-    made = register(maker)
-    fields = {"response_type": "code", "client_id": made["client_id"], "redirect_uri": CALLBACK, **change}
-
-    answer = requests.get(platform.endpoint("authorization"), fields, timeout=10, allow_redirects=False)
-
-    assert answer.status_code == 400
-    assert "does not work" in answer.text
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"code_challenge": None}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"code_challenge_method": None}, "invalid_request"),
-        ({"scope": "devices:write"}, "invalid_scope"),
-        ({"scope": "root"}, "invalid_scope"),
-        ({"response_type": "token"}, "unsupported_response_type"),
-    ],
-)
-def test_a_request_that_is_not_safe_goes_back_as_an_error(
-    platform: Platform, maker: Caller, change: dict[str, str | None], error: str
-) -> None:
-    made = register(maker, confidential=False)
-    fields = {
-        "response_type": "code",
-        "client_id": made["client_id"],
-        "redirect_uri": CALLBACK,
-        "scope": "account",
-        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-        "code_challenge_method": "S256",
-        **change,
-    }
-
-    answer = requests.get(platform.endpoint("authorization"), fields, timeout=10, allow_redirects=False)
-
-    assert answer.status_code == 302
-    assert answer.headers["Location"].startswith(CALLBACK + "?")
-    assert parse_qs(urlsplit(answer.headers["Location"]).query)["error"] == [error]
 
 
 def test_a_code_without_its_verifier_is_worth_nothing(platform: Platform, maker: Caller, someone: Caller) -> None:
@@ -491,50 +244,6 @@ def test_secrets_and_codes_are_kept_as_hashes(
     assert code not in kept
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "http://map.example.org/callback",
-        "https://map.example.org/#fragment",
-        "https://user:password@map.example.org/",
-        "javascript:alert(1)",
-        "data:text/html,x",
-        "/callback",
-        "https://",
-        "https://map.example.org/a b",
-    ],
-)
-def test_an_address_that_would_leak_codes_is_not_registered(maker: Caller, uri: str) -> None:
-    answer = maker.post("/v0/applications", {"name": "map", "scopes": ["account"], "redirect_uris": [uri]})
-
-    assert (answer.status_code, list(answer.json["errors"])) == (422, ["redirect_uris.0"])
-
-
-@pytest.mark.parametrize("uri", [CALLBACK, "http://127.0.0.1:8080/", "http://[::1]/x", "org.example.app:/callback"])
-def test_pages_and_native_programs_can_be_sent_back_to(maker: Caller, uri: str) -> None:
-    assert register(maker, redirect_uris=[uri])["redirect_uris"] == [uri]
-
-
-def test_an_applications_secret_is_shown_once(maker: Caller, new_user: Callable[..., Caller]) -> None:
-    made = register(maker)
-    path = f"/v0/applications/{made['id']}"
-
-    shown = maker.get(path).json
-    assert shown == {key: value for key, value in made.items() if key != "client_secret"}
-    assert maker.get("/v0/applications").json == [shown]
-    assert new_user().get(path).status_code == 404
-    assert maker.patch(path, {"redirect_uri": "https://a.example/ https://b.example/"}).json["redirect_uris"] == [
-        "https://a.example/",
-        "https://b.example/",
-    ]
-
-
-def test_an_application_without_a_secret_must_say_where_it_is(maker: Caller) -> None:
-    answer = maker.post("/v0/applications", {"name": "map", "scopes": ["account"], "confidential": False})
-
-    assert (answer.status_code, list(answer.json["errors"])) == (422, ["redirect_uris"])
-
-
 @pytest.mark.parametrize("endpoint", ["token", "revocation", "introspection"])
 @pytest.mark.parametrize("client", ["\xe9", "%00", "nobody"])
 def test_credentials_that_nobody_has_are_no_error_of_ours(platform: Platform, endpoint: str, client: str) -> None:
@@ -543,9 +252,3 @@ def test_credentials_that_nobody_has_are_no_error_of_ours(platform: Platform, en
     answer = requests.post(platform.endpoint(endpoint), fields, auth=(client, "secret"), timeout=10)
 
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-
-
-def test_a_page_of_consent_for_an_impossible_client_says_so(platform: Platform) -> None:
-    url = f"{platform.endpoint('authorization')}?response_type=code&client_id=%00"
-
-    assert requests.get(url, timeout=10).status_code == 400

@@ -3,20 +3,20 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from caller import Caller
 from conftest import RunningBroker
+from kits import simulated
 from mqtt_device import known
 from waiting import wait_for
 
 from ingestor.payload import parse_each, parse_raw
 from scripts.firmware import CHANNELS, KEYS, SENSORS, Firmware, json_payload, plausible_value, raw_payload
-from scripts.simulate_kit import Kit, run
+from scripts.simulate_kit import Kit
 from sql import DictConnection
 
 # A group number that all sensors are in (it divides by 3 and 5), at noon, when most values are longest.
@@ -140,26 +140,6 @@ def test_a_kit_names_its_components_as_the_catalogue_does(conn: DictConnection) 
     rows = conn.execute("SELECT id, default_key FROM sensors WHERE id = ANY(%s)", [list(CHANNELS)]).fetchall()
 
     assert {row["id"]: row["default_key"] for row in rows if row["default_key"]} == KEYS
-
-
-@contextmanager
-def simulated(
-    broker_url: str, token: str, as_json: bool = False, broken: tuple[int, ...] = (), login: bool = True
-) -> Iterator[Kit]:
-    """A kit that sends once a second."""
-    stop, wake = threading.Event(), threading.Event()
-    firmware = Firmware(token, "2.1", interval_s=1, seed=7)
-    kit = Kit(firmware, datetime.now(UTC).replace(microsecond=0), as_json, wake, login, broken)
-    host, port = broker_url.removeprefix("mqtt://").split(":")
-    kit.connect(host, int(port))
-    running = threading.Thread(target=run, args=([kit], 100, None, stop, wake, lambda: None))
-    running.start()
-    try:
-        yield kit
-    finally:
-        stop.set()
-        wake.set()
-        running.join()
 
 
 @pytest.mark.usefixtures("keeper", "ingestor")

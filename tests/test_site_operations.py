@@ -7,8 +7,7 @@ from threading import Event, Thread
 
 import pytest
 from click.testing import CliRunner
-from sites import Site, new_sites, settle, site_sees
-from test_sites import START, column, cut_off, new_device, owner_of, rename, send
+from sites import START, Site, column, cut_off, new_device, new_sites, owner_of, rename, send, settle, site_sees
 from waiting import wait_for
 
 from app.accounts import create_account

@@ -8,8 +8,7 @@ import psycopg
 import pytest
 import suite_log
 from postgres_servers import give_away, tls_binaries
-from sites import Site, new_sites, settle, site_sees
-from test_sites import column, new_device, send
+from sites import Site, column, new_device, new_sites, send, settle, site_sees
 from waiting import wait_for
 
 from app.accounts import create_account

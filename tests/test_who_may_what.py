@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import who_may_what
 from flask import Flask
 from flask_smorest.spec.plugins import FlaskPlugin
-from who_may_what import BODIES, CALLERS, DEVICES, PATHS, QUERIES, World, read_table
+from who_may_what import CALLERS, DEVICES, Row, read_table
+from world import BODIES, PATHS, QUERIES, World
 
 from app.scopes import scope_of
 from sql import DictConnection
@@ -65,7 +65,7 @@ def call(app: Flask, conn: DictConnection, endpoints: dict[str, str]) -> Callabl
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.operation} {row.device}")
-def test_everybody_gets_what_the_table_says(row: who_may_what.Row, call: Callable[[str, str], dict[str, int]]) -> None:
+def test_everybody_gets_what_the_table_says(row: Row, call: Callable[[str, str], dict[str, int]]) -> None:
     assert call(row.operation, row.device) == row.statuses
 
 

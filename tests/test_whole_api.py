@@ -18,7 +18,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode, checks
 from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import APIOperation
-from who_may_what import PATHS, World
+from world import PATHS, World
 
 from app.config import Config
 from app.factory import create_app
