@@ -23,7 +23,7 @@ def make_demo(conn: DictConnection, token: str) -> int:
             conn,
             token,
             owner_id=owner_id,
-            kit_id=queries.kit_by_slug(conn, slug=_KIT)["id"],
+            kit_id=queries.kit_by_reference(conn, id=None, uuid=None, slug=_KIT)["id"],
             name="Demonstration kit",
             description="A simulated kit",
             exposure="outdoor",

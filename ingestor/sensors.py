@@ -41,7 +41,7 @@ class Sensors:
                 named.add(sensor_id)
         unknown_ids = [sensor_id for sensor_id in (ids | named) - self.ids if 0 < sensor_id <= _LARGEST_ID]
         if unknown_ids:
-            self.ids.update(row["id"] for row in queries.sensors_by_id(conn, ids=unknown_ids))
+            self.ids.update(row["id"] for row in queries.existing_sensors(conn, ids=unknown_ids))
         # A key of several sensors is asked for again: the device may have a component of that name by now.
         # A NUL or a lone surrogate is no text to PostgreSQL.
         unknown_keys = [

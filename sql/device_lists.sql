@@ -1,6 +1,6 @@
 -- Lists of devices: which ones, and with a handful of queries everything that is shown of them.
 
--- name: listed_devices(viewer_id, viewer_is_admin, tags, near_latitude, near_longitude, within_km, west, south, east, north)
+-- name: devices_listed(viewer_id, viewer_is_admin, tags, near_latitude, near_longitude, within_km, west, south, east, north)
 -- The devices that the viewer may see, with the columns by which lists are filtered and ordered; null stands for no
 -- restriction. `tags`: devices that have one of them; a box whose west is greater than its east crosses the antimeridian.
 SELECT
@@ -154,7 +154,7 @@ WHERE
     AND device_visible(d.owner_id, d.is_private, :viewer_id, :viewer_is_admin)
 ORDER BY d.id;
 
--- name: listed_users(viewer_id, viewer_is_admin)
+-- name: users_listed(viewer_id, viewer_is_admin)
 -- Users, with the columns by which lists are filtered and ordered; of their devices those that the viewer may see.
 SELECT
     u.id,

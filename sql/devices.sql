@@ -91,15 +91,3 @@ SELECT id, owner_id, is_private FROM devices WHERE id = :id AND archived_at IS N
 -- name: device_id_of_mac_address(mac_address)$
 -- The device that was registered with a MAC address.
 SELECT id FROM devices WHERE mac_address = :mac_address AND archived_at IS NULL;
-
--- name: kit_by_slug(slug)^
--- One kit.
-SELECT * FROM kits WHERE slug = :slug;
-
--- name: kit_exists(id)$
--- Whether a kit exists.
-SELECT EXISTS (SELECT FROM kits WHERE id = :id);
-
--- name: migrated()$
--- Names of the migrations that have been applied.
-SELECT array_agg(name ORDER BY name) FROM schema_migrations;

@@ -9,7 +9,7 @@ SELECT version, datapoints_kept_for, EXISTS (SELECT FROM site) AS has_sites FROM
 -- Which device each valid token belongs to, by the token's SHA-256.
 SELECT hash, device_id, expires_at FROM valid_device_tokens WHERE hash = ANY(:hashes::bytea[]);
 
--- name: sensors_by_id(ids)
+-- name: existing_sensors(ids)
 -- Which of these sensor ids exist.
 SELECT id FROM sensors WHERE id = ANY(:ids::integer[]);
 

@@ -15,6 +15,10 @@ ORDER BY asked.position;
 -- The kit that has this id, this uuid or this slug.
 SELECT * FROM kits WHERE id = :id OR uuid = :uuid OR slug = :slug ORDER BY id LIMIT 1;
 
+-- name: kit_exists(id)$
+-- Whether a kit exists.
+SELECT EXISTS (SELECT FROM kits WHERE id = :id);
+
 -- name: kit_to_change(id)^
 -- One kit, kept from others until the transaction ends; kits stay for good.
 SELECT * FROM kits WHERE id = :id FOR NO KEY UPDATE;

@@ -30,7 +30,7 @@ def server(directory: Path) -> Iterator[PostgresServer]:
 def test_every_migration_and_the_catalogue_are_there(server: PostgresServer) -> None:
     assert migrate(server.url) == []
     with connect(server.url) as conn:
-        assert queries.sensors_by_id(conn, ids=[55]) == [{"id": 55}]
+        assert queries.existing_sensors(conn, ids=[55]) == [{"id": 55}]
         conn.execute("CALL refresh_rollups()")
 
 
@@ -39,7 +39,7 @@ def test_a_connection_of_its_own_session_plans_what_history_asks_once(server: Po
     with connect(server.url) as conn:
         for _ in range(3):
             queries.history_state(conn, **anything)
-            queries.sensors_by_id(conn, ids=[55])
+            queries.existing_sensors(conn, ids=[55])
         prepared = conn.execute("SELECT statement, generic_plans + custom_plans AS runs FROM pg_prepared_statements")
 
         assert [(row["statement"].split()[0], row["runs"]) for row in prepared] == [("SELECT", 3)]

@@ -179,7 +179,7 @@ def _component(conn: DictConnection, device_id: int, **sensor: int) -> Row:
 
 
 def _require_sensor(conn: DictConnection, sensor_id: int) -> None:
-    if not queries.sensors_by_id(conn, ids=[sensor_id]):
+    if not queries.sensor_exists(conn, id=sensor_id):
         not_found("sensor", sensor_id)
 
 

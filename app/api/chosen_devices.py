@@ -45,7 +45,7 @@ def _filtered(conn: DictConnection, q: dict[str, Any]) -> list[int]:
         invalid(422, q=str(error))
     where = {**restrictions(_EVERYWHERE), **viewer()}
     ids, total = select_ids(
-        conn, "listed_devices", where, filters.condition, filters.order, limit=MOST_DEVICES, offset=0
+        conn, "devices_listed", where, filters.condition, filters.order, limit=MOST_DEVICES, offset=0
     )
     if not ids:
         invalid(422, q="no device that you may read is like that")

@@ -43,7 +43,7 @@ def chosen(query: dict[str, Any], page: Page) -> tuple[list[DeviceRecord], int]:
     order = [*filters.order, *([Order(Column("distance_km"))] if query["near"] else [])]
     with connection() as conn:
         ids, total = select_ids(
-            conn, "listed_devices", {**restrictions(query), **viewer()}, filters.condition, order, **page.window
+            conn, "devices_listed", {**restrictions(query), **viewer()}, filters.condition, order, **page.window
         )
         return read_devices(conn, ids), total
 

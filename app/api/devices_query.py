@@ -153,7 +153,7 @@ def register_fields(api: Api) -> None:
 
 
 def restrictions(query: dict[str, Any]) -> dict[str, Any]:
-    """Return what loaded parameters of DevicesQuery say as parameters of the query listed_devices."""
+    """Return what loaded parameters of DevicesQuery say as parameters of the query devices_listed."""
     near: Place | None = query["near"]
     box: Box | None = query["bbox"]
     return {

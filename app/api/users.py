@@ -48,7 +48,7 @@ def index(query: dict[str, Any]) -> Response:
     """List users, each with the devices that the asking user may see."""
     page, filters = Page.of(query), query["q"]
     with connection() as conn:
-        ids, total = select_ids(conn, "listed_users", viewer(), filters.condition, filters.order, **page.window)
+        ids, total = select_ids(conn, "users_listed", viewer(), filters.condition, filters.order, **page.window)
         users = show_users(conn, queries.users_by_ids(conn, ids=ids))
     return answer_page(users, total, page)
 
