@@ -2,6 +2,6 @@
 
 from flask_smorest import Blueprint
 
-from app.api.body import BodyParser
+from app.api.forms import BodyParser
 
 Blueprint.ARGUMENTS_PARSER = BodyParser()  # before any view says what arguments it takes
