@@ -1,4 +1,4 @@
-"""Make the tokens by which devices are known, and find them again."""
+"""Make the tokens by which devices are known."""
 
 import secrets
 import string
@@ -14,9 +14,8 @@ from sql import DictConnection, Row, queries
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 32
 MOST_TOKENS = 10  # of one device: each is a login of the broker's
-_SHORTEST_LOGIN = (
-    16  # a shorter token can be guessed: it opens only the broker's door for kits, where it may only write
-)
+# A shorter token can be guessed: it opens only the broker's door for kits, where it may only write.
+_SHORTEST_LOGIN = 16
 
 
 def new_token() -> str:

@@ -6,6 +6,7 @@ a day, which those clients need that know nothing of refresh tokens.
 """
 
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -92,13 +93,19 @@ def _seen(application_id: int | None) -> Client:
     return asking_client() if application_id is None else {"client": None, "network": None}
 
 
-def _tokens(session_id: UUID, user_id: int, scopes: list[str], lifetime: timedelta, secret: str | None) -> Row:
+def access_token(session_id: UUID | str, user_id: int, scopes: Iterable[str], lifetime: timedelta) -> str:
+    """Return an access token of a session, good for these scopes."""
     claims = {"sid": str(session_id), "scope": " ".join(scopes)}
+    token: str = create_access_token(str(user_id), expires_delta=lifetime, additional_claims=claims)
+    return token
+
+
+def _tokens(session_id: UUID, user_id: int, scopes: list[str], lifetime: timedelta, secret: str | None) -> Row:
     answer: dict[str, Any] = {
-        "access_token": create_access_token(str(user_id), expires_delta=lifetime, additional_claims=claims),
+        "access_token": access_token(session_id, user_id, scopes, lifetime),
         "token_type": "Bearer",
         "expires_in": int(lifetime.total_seconds()),
-        "scope": claims["scope"],
+        "scope": " ".join(scopes),
     }
     if secret is not None:
         answer["refresh_token"] = f"{session_id}.{secret}"

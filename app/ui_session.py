@@ -1,20 +1,20 @@
 """Who sits at the explorer: a cookie for us, a short-lived access token for its page to call the API.
 
 The page keeps the token in its memory alone, and gets another when it needs one; signing out ends the session and with
-it all of them. Other sites' pages cannot read these answers (app/headers.py), and change
-nothing without the token of a form.
+it all of them. Other sites' pages cannot read these answers (app/headers.py), and change nothing without the token of
+a form.
 """
 
 from datetime import timedelta
 
 from flask import Blueprint, Response, request, session
-from flask_jwt_extended import create_access_token
 
 from app.api.respond import answer
 from app.auth import user_by_password
 from app.browser import check_form, form_token, remember, remembered_user
 from app.errors import refuse
 from app.scopes import SCOPES
+from app.sessions import access_token
 from sql import Row
 
 blueprint = Blueprint("ui_session", __name__)
@@ -52,8 +52,7 @@ def _check() -> None:
 def _answer(user: Row | None) -> Response:
     known = None
     if user is not None:
-        claims = {"sid": session["id"], "scope": " ".join(SCOPES)}
-        token = create_access_token(str(user["id"]), expires_delta=_LIFETIME, additional_claims=claims)
+        token = access_token(session["id"], user["id"], SCOPES, _LIFETIME)
         known = {"id": user["id"], "username": user["username"], "role": user["role"], "access_token": token}
     shown = answer({"form_token": form_token(), "user": known})
     shown.headers["Cache-Control"] = "no-store"

@@ -43,9 +43,8 @@ MOST_NODES = 1000  # operators, calls, names and numbers; a point of a table is 
 DEEPEST = 50  # levels of nesting
 
 Columns = Mapping[str, Floats]
-Step = Callable[
-    [Mapping[Any, Floats]], Floats
-]  # of columns by their names, and of an equation's numbers by their places
+# Of columns by their names, and of an equation's numbers by their places.
+Step = Callable[[Mapping[Any, Floats]], Floats]
 
 
 class EquationError(ValueError):

@@ -25,9 +25,8 @@ _KEYS = ("id", "uuid", "device_id", "sensor_id", "key", "interval", "last_readin
 def index(query: dict[str, Any]) -> Response:
     """List the components of the devices that you may see."""
     page = Page.of(query)
-    asker = dict(viewer())
     with connection() as conn:
-        ids, total = select_ids(conn, "components_listed", asker, **page.window)
+        ids, total = select_ids(conn, "components_listed", viewer(), **page.window)
         return answer_page([_json(row) for row in queries.components_by_ids(conn, ids=ids)], total, page)
 
 

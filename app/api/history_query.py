@@ -12,13 +12,12 @@ from marshmallow import ValidationError, fields, missing, validate, validates_sc
 from app.history.fill import Fill
 from app.history.functions import FUNCTIONS, Function
 from app.history.rollup import MICROSECOND, Duration, Rollup
-from app.schemas.base import Request, WholeNumber
+from app.schemas.base import LARGEST_ID, Request, WholeNumber
 from ingestor.times import parse_time, to_us
 
 T = TypeVar("T")
 
 LONGEST_QUANTILE_RANGE = timedelta(days=92)  # quantiles need every reading: a kit's 132,000 a component
-_LARGEST_ID = 2**31 - 1
 _LATEST_US = to_us(datetime(2200, 1, 1, tzinfo=UTC))
 
 
@@ -147,7 +146,7 @@ class HistoryQuery(Request):
         if not data.get("sensor_id") and not data.get("sensor_key"):
             raise ValidationError("is missing: send sensor_id or sensor_key", "sensor_id")
         for sensor_id in data.get("sensor_id", []):
-            if not (re.fullmatch(r"\d{1,10}", sensor_id, re.ASCII) and int(sensor_id) <= _LARGEST_ID):
+            if not (re.fullmatch(r"\d{1,10}", sensor_id, re.ASCII) and int(sensor_id) <= LARGEST_ID):
                 raise ValidationError(f"{sensor_id[:40]!r} is no sensor id: send a number, as in 55", "sensor_id")
         start, end = data.get("start"), data.get("end")
         if start is not None and end is not None and start > end:

@@ -1,1 +1,1 @@
-"""Shapes of what goes over the wire: the one place where they are written, and what the OpenAPI document is made of."""
+"""Shapes of what goes over the wire, which the OpenAPI document is made of; the queries of lists stand in app/api."""
