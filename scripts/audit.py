@@ -1,4 +1,4 @@
-"""Asks for known vulnerabilities of every locked Python package: `python -m scripts.audit`.
+"""Ask for known vulnerabilities of every locked Python package: `python -m scripts.audit`.
 
 Exit code 1 names them. Where the list of vulnerabilities cannot be reached it says so, loudly, and ends well.
 """

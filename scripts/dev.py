@@ -1,4 +1,4 @@
-"""Starts the whole platform on this machine, in order, and stops it in reverse: what ./scripts/dev runs."""
+"""Start the whole platform on this machine, in order, and stop it in reverse: what ./scripts/dev runs."""
 
 import argparse
 import fcntl

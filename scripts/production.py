@@ -1,4 +1,4 @@
-"""Makes what docker/compose.yaml needs and no repository holds: secrets, certificates to try with, the broker's files.
+"""Make what docker/compose.yaml needs and no repository holds: secrets, certificates to try with, the broker's files.
 
 What is there already stays: run again after a new release, it brings the broker's ACLs up to date.
 """

@@ -1,4 +1,4 @@
-"""Prints what the platform is made of as a CycloneDX 1.6 document: `python -m scripts.sbom > sbom.json`.
+"""Print what the platform is made of as a CycloneDX 1.6 document: `python -m scripts.sbom > sbom.json`.
 
 The Python packages of the image with their versions and licences, and the servers of docker/compose.yaml.
 """

@@ -1,4 +1,4 @@
-"""Starts programs in order, keeps them running and stops them in reverse, for ./scripts/dev and the tests."""
+"""Start programs in order, keep them running and stop them in reverse, for ./scripts/dev and the tests."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Makes certificates to try TLS with on this machine: an authority of its own, and a server's certificate from it."""
+"""Make certificates to try TLS with on this machine: an authority of its own, and a server's certificate from it."""
 
 import os
 from datetime import UTC, datetime, timedelta
