@@ -107,7 +107,7 @@ def test_every_operation_asks_for_a_scope_or_for_a_person_or_is_open_to_all(
 ) -> None:
     """A new blueprint needs a line in app/scopes.py; without one no limited token is let in."""
     open_to_all = {"accounts.sign_up", "health", "password_resets", "sessions"}
-    in_person = {"applications", "forwarding.make", "tokens.create", "webhooks"}
+    in_person = {"applications", "forwarding.create", "tokens.create", "webhooks"}
     nameless = {
         endpoint
         for endpoint, method in ((endpoints[operation], operation.split()[0]) for operation in operations)
@@ -149,3 +149,19 @@ def test_a_token_to_read_with_changes_nothing(endpoints: dict[str, str], operati
 )
 def test_readings_ask_for_a_token_that_reads_them(endpoints: dict[str, str], operation: str) -> None:
     assert scope_of("GET", endpoints[operation]) == scope_of("HEAD", endpoints[operation]) == "readings:read"
+
+
+def test_the_document_asks_for_a_sign_in_where_nobody_gets_in_without(app: Flask) -> None:
+    paths = app.test_client().get("/openapi.json").json["paths"]
+    answers: dict[str, set[int]] = {}
+    for row in ROWS:
+        answers.setdefault(row.operation, set()).add(row.statuses["nobody"])
+    wrong = []
+    for operation, statuses in answers.items():
+        method, path = operation.split()
+        is_optional = {} in paths[path][method.lower()]["security"]
+        is_refused = statuses <= {401, 403, 404} and statuses != {404} and "{signature}" not in path
+        if is_optional == is_refused and statuses != {404}:
+            wrong.append(operation)
+
+    assert wrong == []

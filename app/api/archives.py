@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from app.api.chosen_devices import chosen_devices
 from app.api.download import BINARY, check_link, download
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
-from app.api.respond import answer
+from app.api.respond import answer, location
 from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.errors import not_found, refuse
@@ -28,7 +28,7 @@ _MOST = 20  # a user
 
 @blueprint.post("/archives")
 @blueprint.arguments(NewArchive)
-@blueprint.response(201, Archive, headers={"Location": {"description": "the archive", "schema": {"type": "string"}}})
+@blueprint.response(201, Archive, headers=location("the archive"))
 @blueprint.alt_response(404, description="there is no such device or experiment for you")
 @blueprint.alt_response(422, description="a field is missing or malformed")
 @blueprint.alt_response(429, description="you have as many archives as a user may have")
@@ -62,7 +62,7 @@ def create(fields: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/archives")
-@blueprint.arguments(Paging, location="query")
+@blueprint.arguments(Paging, location="query", error_status_code=400)
 @blueprint.response(200, Archive(many=True), headers=PAGE_HEADERS)
 @signed_in
 def index(query: dict[str, Any]) -> Response:

@@ -4,11 +4,11 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from flask import Response
+from flask import Response, url_for
 from flask_smorest import Blueprint
 
 from app.api.devices import hold_own
-from app.api.respond import answer
+from app.api.respond import answer, location
 from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.device_changes import require_account, restore_device
@@ -16,6 +16,7 @@ from app.device_records import read_devices
 from app.errors import not_found
 from app.jobs.purges import TRASH_DAYS
 from app.jobs.wake import wake_purge
+from app.openapi import SIGNED_IN
 from app.policy import require_owner
 from app.schemas.base import Done
 from app.schemas.device_lifecycle import ArchivedDevice, NewTransfer, Purge, Transfer, TransferAcceptance
@@ -42,6 +43,7 @@ def archived() -> Response:
 @blueprint.response(200, Device)
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device in the trash")
+@blueprint.doc(security=SIGNED_IN)
 def restore(device_id: int) -> Response:
     """Take a device out of the trash; its tokens are good again, its MAC address too unless another device has it."""
     with connection() as conn, conn.transaction():
@@ -52,11 +54,10 @@ def restore(device_id: int) -> Response:
 
 
 @blueprint.post("/devices/<int:device_id>/purge")
-@blueprint.response(
-    202, Purge, headers={"Location": {"description": "where to ask how far it is", "schema": {"type": "string"}}}
-)
+@blueprint.response(202, Purge, headers=location("where to ask how far it is"))
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device in the trash: archive it first")
+@blueprint.doc(security=SIGNED_IN)
 def purge(device_id: int) -> Response:
     """Delete a device in the trash with all its readings, now and for good; a job does it."""
     with connection() as conn, conn.transaction():
@@ -66,7 +67,7 @@ def purge(device_id: int) -> Response:
         row = queries.purge_of_device(conn, device_id=device_id)
     wake_purge(device_id)
     response = answer(_purge_json(row), 202)
-    response.headers["Location"] = f"/v0/devices/{device_id}/purge"
+    response.headers["Location"] = url_for(".purge_progress", device_id=device_id)
     return response
 
 
@@ -74,6 +75,7 @@ def purge(device_id: int) -> Response:
 @blueprint.response(200, Purge)
 @blueprint.alt_response(403, description="the device was not yours")
 @blueprint.alt_response(404, description="nobody has asked for this device's deletion")
+@blueprint.doc(security=SIGNED_IN)
 def purge_progress(device_id: int) -> Response:
     """Show how far the deletion of a device has come; for 30 days after its end."""
     with connection() as conn:
@@ -88,6 +90,7 @@ def purge_progress(device_id: int) -> Response:
 @blueprint.arguments(NewTransfer)
 @blueprint.response(201, Transfer)
 @blueprint.alt_response(403, description="the device is not yours")
+@blueprint.doc(security=SIGNED_IN)
 def offer(fields: dict[str, Any], device_id: int) -> Response:
     """Offer a device to whoever is given the token in the answer; an earlier offer of it ends."""
     token = secrets.token_urlsafe(24)
@@ -101,6 +104,7 @@ def offer(fields: dict[str, Any], device_id: int) -> Response:
 @blueprint.response(200, Done)
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device, or it is not offered")
+@blueprint.doc(security=SIGNED_IN)
 def take_back(device_id: int) -> Response:
     """Take the offer of a device back: its token is worth nothing any more."""
     with connection() as conn, conn.transaction():

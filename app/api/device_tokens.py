@@ -38,7 +38,7 @@ def index(device_id: int) -> Response:
 @blueprint.alt_response(404, description="there is no such device")
 @blueprint.alt_response(422, description="the expiry is malformed or over, or the device has too many tokens")
 @signed_in
-def make(fields: dict[str, datetime | None], device_id: int) -> Response:
+def create(fields: dict[str, datetime | None], device_id: int) -> Response:
     """Make a token beside those that the device has; the answer is the only one that ever shows it."""
     token = new_token()
     with connection() as conn, conn.transaction():

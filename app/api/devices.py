@@ -14,6 +14,7 @@ from app.device_changes import change_device, register_device
 from app.device_records import DeviceRecord, read_devices
 from app.device_tokens import new_token
 from app.errors import not_found
+from app.openapi import SIGNED_IN
 from app.policy import is_admin, is_researcher, owns, require_owner, require_readable, viewer
 from app.schemas.base import Done
 from app.schemas.devices import Device, DeviceChanges, NewDevice
@@ -98,6 +99,7 @@ def readable(device_id: int) -> DeviceRecord:
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device, or no such tag")
 @blueprint.alt_response(422, description="a field is malformed or taken")
+@blueprint.doc(security=SIGNED_IN)
 def change(fields: dict[str, Any], device_id: int) -> Response:
     """Change the fields that are sent; the others stay."""
     with connection() as conn, conn.transaction():
@@ -111,6 +113,7 @@ def change(fields: dict[str, Any], device_id: int) -> Response:
 @blueprint.response(200, Done)
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(404, description="there is no such device")
+@blueprint.doc(security=SIGNED_IN)
 def archive(device_id: int) -> Response:
     """Put a device in the trash: nobody sees it any more, and after 30 days it is deleted with its readings."""
     with connection() as conn, conn.transaction():

@@ -86,7 +86,7 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.alt_response(404, description="there is no such experiment")
 @blueprint.alt_response(422, description="a field is malformed, or a device cannot be in it")
 @signed_in
-def update(fields: dict[str, Any], experiment_id: int) -> Response:
+def change(fields: dict[str, Any], experiment_id: int) -> Response:
     """Change what is sent of an experiment."""
     with connection() as conn, conn.transaction():
         queries.hold_experiment(conn, id=experiment_id)

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from app.api.chosen_devices import chosen_devices
 from app.api.download import BINARY, check_link, download
 from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
-from app.api.respond import answer
+from app.api.respond import answer, location
 from app.auth import signed_in, signed_in_user
 from app.database import connection
 from app.errors import not_found, refuse
@@ -29,10 +29,10 @@ _CSV_ARCHIVE_EVERY_S = 15 * 60
 
 @blueprint.post("/exports")
 @blueprint.arguments(NewExport)
-@blueprint.response(202, Export, headers={"Location": {"description": "the export", "schema": {"type": "string"}}})
+@blueprint.response(202, Export, headers=location("the export"))
 @blueprint.alt_response(404, description="there is no such device, or it is private and not yours")
 @blueprint.alt_response(422, description="a field is missing or malformed")
-@blueprint.alt_response(429, description="too many of your exports wait; Retry-After says how long to")
+@blueprint.alt_response(429, description="too many of your exports wait; Retry-After says how long to wait")
 @signed_in
 def create(fields: dict[str, Any]) -> Response:
     """Queue an export. One of yours runs at a time; you get a mail when it is finished.
@@ -72,7 +72,7 @@ def csv_archive(device_id: int) -> Response:
 
 
 @blueprint.get("/exports")
-@blueprint.arguments(Paging, location="query")
+@blueprint.arguments(Paging, location="query", error_status_code=400)
 @blueprint.response(200, Export(many=True), headers=PAGE_HEADERS)
 @signed_in
 def index(query: dict[str, Any]) -> Response:

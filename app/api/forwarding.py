@@ -48,7 +48,7 @@ def show() -> Response:
 @blueprint.response(201, MadeForwardingToken)
 @blueprint.alt_response(403, description="you are neither a researcher nor an admin")
 @signed_in
-def make() -> Response:
+def create() -> Response:
     """Make a token for forwarding, in the place of an earlier one, which ends.
 
     What those of your devices send that have `enable_forwarding` is published under its topic from then on, also

@@ -78,7 +78,7 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.alt_response(404, description="there is no such kit")
 @blueprint.alt_response(422, description="a field is malformed, unknown or taken; nothing was changed")
 @signed_in
-def update(fields: dict[str, Any], kit: str) -> Response:
+def change(fields: dict[str, Any], kit: str) -> Response:
     """Change a kit.
 
     `components` replaces all of them. Devices that exist keep the components they have, with their keys, and do what

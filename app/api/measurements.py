@@ -59,7 +59,7 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.alt_response(404, description="there is no such measurement")
 @blueprint.alt_response(422, description="a field is malformed or taken")
 @admins_only
-def update(fields: dict[str, Any], measurement_id: int) -> Response:
+def change(fields: dict[str, Any], measurement_id: int) -> Response:
     """Change what is sent of a measurement."""
     with connection() as conn, conn.transaction():
         queries.hold_measurement(conn, id=measurement_id)

@@ -14,7 +14,7 @@ from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
 from app.schemas.base import ID, WholeNumber
-from app.schemas.calibrations import EARLIEST, NewRecalibration, Recalibration
+from app.schemas.calibrations import EARLIEST, REDO_STATES, NewRecalibration, Recalibration
 from app.wire.calibrations import recalibration_json
 from sql import DictConnection, Row, queries
 from sql.selecting import Column, Order, select_ids
@@ -22,8 +22,6 @@ from sql.selecting import Column, Order, select_ids
 blueprint = Blueprint(
     "recalibrations", __name__, description="Redos of history: values computed anew from what was received"
 )
-
-_STATES = ["queued", "running", "done", "cancelled", "failed"]
 
 
 class RecalibrationsQuery(Paging):
@@ -33,7 +31,7 @@ class RecalibrationsQuery(Paging):
     )
     state = fields.String(
         load_default=None,
-        validate=validate.OneOf(_STATES),
+        validate=validate.OneOf(REDO_STATES),
         metadata={"description": "that stand so", "example": "running"},
     )
 

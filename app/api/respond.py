@@ -15,3 +15,8 @@ def to_json(value: Any, *, microseconds: bool = False) -> bytes:
 
 def answer(value: Any, status: int = 200) -> Response:
     return Response(to_json(value), status, mimetype="application/json")
+
+
+def location(what: str) -> dict[str, Any]:
+    """Describe the header Location of an answer, for the OpenAPI document."""
+    return {"Location": {"description": what, "schema": {"type": "string"}}}

@@ -81,7 +81,7 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.alt_response(404, description="there is no such sensor")
 @blueprint.alt_response(422, description="a field is malformed or unknown")
 @admins_only
-def update(fields: dict[str, Any], sensor_id: int) -> Response:
+def change(fields: dict[str, Any], sensor_id: int) -> Response:
     """Change what is sent of a sensor."""
     with connection() as conn, conn.transaction():
         parent_id = fields.get("parent_id")

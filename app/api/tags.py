@@ -63,7 +63,7 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.alt_response(404, description="there is no such tag")
 @blueprint.alt_response(422, description="a field is malformed or taken")
 @admins_only
-def update(fields: dict[str, Any], tag: str) -> Response:
+def change(fields: dict[str, Any], tag: str) -> Response:
     """Change what is sent of a tag of devices."""
     with connection() as conn, conn.transaction():
         queries.hold_tag(conn, id=_find(conn, tag)["id"])

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response, request, url_for
 from flask_smorest import Blueprint
 
 from app.api.bodies import MOST_BYTES, unpacked
 from app.api.devices import existing
-from app.api.respond import answer
+from app.api.respond import answer, location
 from app.auth import signed_in
 from app.database import connection
 from app.errors import invalid, not_found
@@ -37,7 +37,7 @@ _BODY = {
 @blueprint.post("/devices/<int:device_id>/uploads")
 @blueprint.arguments(UploadQuery, location="query", error_status_code=400)
 @blueprint.doc(requestBody=_BODY)
-@blueprint.response(202, Upload)
+@blueprint.response(202, Upload, headers=location("the upload"))
 @blueprint.alt_response(400, description="the body cannot be read")
 @blueprint.alt_response(403, description="the device is not yours")
 @blueprint.alt_response(413, description=f"more than {MOST_BYTES:,} bytes, unpacked too")
@@ -70,7 +70,7 @@ def upload(query: dict[str, Any], device_id: int) -> Response:
         row = queries.upload(conn, id=upload_id)
     wake_upload(upload_id)
     shown = answer(_shown(row), 202)
-    shown.headers["Location"] = f"/v0/uploads/{upload_id}"
+    shown.headers["Location"] = url_for(".show", upload_id=upload_id)
     return shown
 
 

@@ -9,6 +9,7 @@ from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.catalogue import TEXT
 from ingestor.equation import LONGEST
 
+REDO_STATES = ["queued", "running", "done", "cancelled", "failed"]
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no reading is older
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _EQUATION = {
@@ -129,7 +130,7 @@ class Recalibration(Schema):
     )
     start = time_field(data_key="from", required=True)
     end = time_field("exclusive", data_key="to", required=True)
-    state = fields.String(required=True, validate=validate.OneOf(["queued", "running", "done", "cancelled", "failed"]))
+    state = fields.String(required=True, validate=validate.OneOf(REDO_STATES))
     progress = fields.Float(required=True, metadata={"description": "from 0 to 1, by time"})
     computed = fields.Integer(required=True, metadata={"description": "datapoints so far"})
     changed = fields.Integer(required=True, metadata={"description": "and those that got another value or version"})

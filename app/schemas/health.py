@@ -1,6 +1,6 @@
 """Health."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 
 class Health(Schema):
@@ -8,6 +8,6 @@ class Health(Schema):
 
 
 class Readiness(Schema):
-    status = fields.String(required=True, metadata={"description": "`ok` or `degraded`", "example": "ok"})
+    status = fields.String(required=True, validate=validate.OneOf(["ok", "degraded"]))
     database = fields.String(required=True, metadata={"example": "ok"})
     redis = fields.String(required=True, metadata={"description": "`ok` or what is wrong", "example": "ok"})

@@ -1,6 +1,6 @@
 """Uploaded files of readings."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from app.schemas.base import Request, time_field
 
@@ -26,7 +26,7 @@ class Upload(Schema):
     filename = fields.String(required=True, allow_none=True)
     size = fields.Integer(required=True, metadata={"description": "in bytes"})
     dry_run = fields.Boolean(required=True)
-    state = fields.String(required=True, metadata={"description": "queued, running, finished or failed"})
+    state = fields.String(required=True, validate=validate.OneOf(["queued", "running", "finished", "failed"]))
     percent = fields.Integer(required=True)
     lines_read = fields.Integer(required=True)
     received = fields.Integer(required=True, metadata={"description": "datapoints: stored + duplicate + rejected"})
