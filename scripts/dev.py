@@ -32,8 +32,8 @@ PORTS = {
     "MAIL_PORT": (1025, "MAIL_URL"),
 }
 HELP = """\
-Start TimescaleDB, Redis, an MQTT broker, a mail catcher, the API, the ingestor, a
-worker, the scheduler and a simulated kit on this machine, reachable from this machine only.
+Start TimescaleDB, Redis, an MQTT broker, a mail catcher, every process of the platform and
+a simulated kit on this machine, reachable from this machine only.
 
 Ctrl-C stops all of it. Its data stay in VAR_DIR, and the next start finds them.
 """
@@ -124,12 +124,10 @@ def start(supervisor: Supervisor, var: Path, ports: Mapping[str, int], kit: bool
 
     logins = ""
     if not os.environ.get("MQTT_URL"):
-        door = f"mqtts://127.0.0.1:{ports['MQTT_TLS_PORT']}" if "MQTT_TLS_PORT" in ports else ""
-        door = (
-            f"{door}, with --cafile {shown(var / 'tls' / 'ca.pem')}"
-            if door
-            else f"mqtt://127.0.0.1:{ports['MQTT_LOGIN_PORT']}"
-        )
+        if "MQTT_TLS_PORT" in ports:
+            door = f"mqtts://127.0.0.1:{ports['MQTT_TLS_PORT']}, with --cafile {shown(var / 'tls' / 'ca.pem')}"
+        else:
+            door = f"mqtt://127.0.0.1:{ports['MQTT_LOGIN_PORT']}"
         logins = f"  Devices    {door}, where a device's token is its user name and its password\n"
     # A database elsewhere has its password in its URL.
     database = '"$DATABASE_URL"' if os.environ.get("DATABASE_URL") else env["DATABASE_URL"]
