@@ -3,38 +3,41 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import pytest
+import suite_log
 from caller import Caller
 from conftest import RunningBroker, RunningIngestor
 from fleet import Fleet, make_fleet
 from proxy import proxy_to
 from waiting import wait_for
 
-from scripts.supervisor import Service
+from scripts.supervisor import Child, Service
 from sql import DictConnection
 
 ROUNDS = 100
 
 # The daemon again and again. Python's own start and its imports, a second, are done once: what is killed is a fork.
 DAEMONS = """
-import os, sys
+import os, signal, sys
 from ingestor.daemon import run
 from ingestor.settings import Settings
 settings = Settings.from_env()
-for _ in sys.stdin:
-    if (child := os.fork()) == 0:
+while True:
+    if (daemon := os.fork()) == 0:
         run(settings)
         os._exit(0)
-    print(child, flush=True)
-    os.waitpid(child, 0)
+    print(daemon, flush=True)
+    if os.waitpid(daemon, 0)[1] != signal.SIGKILL:
+        sys.exit("a daemon has ended by itself")
 """
+LONGEST_S = 60  # from one line of theirs to the next
 
 
 @pytest.fixture
@@ -50,26 +53,31 @@ def test_an_ingestor_killed_at_random_moments_loses_nothing_and_stores_nothing_t
     """In every other round after a batch has been committed, in the others while it starts, connects and subscribes."""
     chance = random.Random(ROUNDS)
     ingestor.kill()
-    daemons = subprocess.Popen(
-        [sys.executable, "-c", DAEMONS],
-        env={**os.environ, **ingestor.service.env},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with daemons, fleet.publishing(each_s=0.005):
-        assert daemons.stdin
-        assert daemons.stdout
-        for number in range(ROUNDS):
-            print(file=daemons.stdin, flush=True)
-            daemon = next(int(line) for line in daemons.stdout if line[0] != "{")
-            if number % 2:
-                next(line for line in daemons.stdout if '"event":"batch"' in line)
-            time.sleep(chance.uniform(0, 0.1))
-            os.kill(daemon, signal.SIGKILL)
+    lines: SimpleQueue[str] = SimpleQueue()
+    service = Service("daemons", [sys.executable, "-c", DAEMONS], ingestor.service.env)
+    daemons = Child(service, lines.put)
+    daemons.start()
+    try:
+        with fleet.publishing(each_s=0.005):
+            for number in range(ROUNDS):
+                daemon = line_of(lines, str.isdecimal)
+                if number % 2:
+                    line_of(lines, lambda line: '"event":"batch"' in line)
+                time.sleep(chance.uniform(0, 0.1))
+                os.kill(int(daemon), signal.SIGKILL)
+    finally:
+        daemons.kill()
     ingestor.start()
 
     fleet.check(conn)
+
+
+def line_of(lines: SimpleQueue[str], wanted: Callable[[str], bool]) -> str:
+    while True:
+        line = lines.get(timeout=LONGEST_S)
+        suite_log.lines.append(line)
+        if wanted(line):
+            return line
 
 
 def test_the_connection_to_the_broker_is_cut_while_batches_are_half_acknowledged(
