@@ -40,8 +40,13 @@ DictConnection = Connection[DictRow]
 Pool = ConnectionPool[DictConnection]
 Row = dict[str, Any]
 
-# What is raised where there is no server that takes writes: it is away, or has become a standby.
-AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
+# What is raised where there is no server that takes writes: it is away, has become a standby, or has ended a session
+# that was silent for too long, as that of a process which was stopped and goes on.
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 # What is raised where the schema is not that of this release: `almanac migrate` has still to run.
 BEHIND = (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable)
 # Of AWAY as PostgreSQL has it, and yet what was sent is to blame.

@@ -23,7 +23,7 @@ from app.seed import seed
 from ingestor.tokens import hash_token
 from scripts import services
 from scripts.supervisor import Child
-from sql import connect, queries
+from sql import connect, is_refusal, queries
 from sql.migrate import migrate
 
 PATIENCE_S = "1"
@@ -168,6 +168,15 @@ def test_a_full_disk_is_told_and_outlived(database: tuple[Child, str], daemon: R
         conn.execute("DROP FUNCTION full_disk")
 
         fleet.check(conn)
+
+
+@pytest.mark.parametrize("state", ["08006", "25006", "25P03", "53100", "57014", "57P01"])
+def test_what_a_database_says_as_it_goes_is_no_fault_of_a_message(database: tuple[Child, str], state: str) -> None:
+    with connect(database[1]) as conn, pytest.raises(psycopg.Error) as raised:
+        conn.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+
+    assert raised.value.sqlstate == state
+    assert not is_refusal(raised.value)
 
 
 def test_a_deadlock_is_no_outage(database: tuple[Child, str], daemon: RunningIngestor, fleet: Fleet) -> None:
