@@ -101,6 +101,21 @@ def test_an_address_given_to_the_open_page_is_followed_and_found_again_on_the_wa
     expect(page).to_have_url(re.compile("at=27.7.*online=1"))
 
 
+def test_a_page_that_was_left_while_it_read_leaves_the_address_alone(visit: Visit, device: dict[str, Any]) -> None:
+    page, waiting = visit.go(f"#/devices/{device['id']}?last=1w"), list[Route]()
+    expect(page.locator("figure .note")).to_contain_text("One point an hour")
+    page.route(f"**/devices/{device['id']}", lambda route: waiting.append(route))
+    with page.expect_request(f"**/devices/{device['id']}"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it looks what came meanwhile
+    page.evaluate("location.hash = '#/sign-in'")
+    expect(page.get_by_label("Password", exact=True)).to_be_visible()
+    with page.expect_response(f"**/devices/{device['id']}"):
+        waiting.pop().continue_()
+    page.evaluate("fetch('/healthz').then(answer => answer.text())")  # by then it has been read
+
+    assert page.url.endswith("#/sign-in")
+
+
 def test_who_uses_the_keyboard_skips_the_map(visit: Visit, device: dict[str, Any]) -> None:
     page = visit.go()
     page.keyboard.press("Tab")

@@ -187,6 +187,7 @@ class DevicePage {
 
   /** Lets the address and the buttons say what is shown; `fixed`: this range whatever comes, not the last day, week … */
   tell({ fixed = false } = {}) {
+    if (this.ended) return // it was still reading: the address is another page's now
     const length = Object.keys(LENGTHS).find((name) => LENGTHS[name] === this.to - this.from)
     this.ranges?.forEach((each) => each.setAttribute('aria-pressed', each.value === length))
     const last = !fixed && this.to === this.newest && length
@@ -209,6 +210,7 @@ class DevicePage {
   }
 
   end() {
+    this.ended = true
     this.unfollow()
     window.removeEventListener('resize', this.resized)
     this.charts.forEach((chart) => chart.destroy())
