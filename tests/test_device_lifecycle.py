@@ -227,6 +227,21 @@ def test_each_row_of_a_file_is_registered_or_refused_by_itself(user: Caller, con
     assert queries.device_id_of_token(conn, hash=b"") is None
 
 
+def test_an_import_that_has_to_give_way_has_registered_nothing(user: Caller, conn: DictConnection) -> None:
+    """Else there would be devices whose tokens nobody has ever seen."""
+    conn.execute(
+        "CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE deadlock_detected; END; $$;"
+        "CREATE TRIGGER meet BEFORE INSERT ON devices FOR EACH ROW WHEN (NEW.name = 'third') EXECUTE FUNCTION meet()"
+    )
+    try:
+        answer = user.post("/v0/devices/import", data=b"name\nfirst\nsecond\nthird\n", content_type="text/csv")
+    finally:
+        conn.execute("DROP TRIGGER meet ON devices; DROP FUNCTION meet")
+
+    assert answer.status_code == 503
+    assert user.get("/v0/devices", query_string={"q[owner_id_eq]": user.user["id"]}).json == []
+
+
 def test_a_file_may_be_called_a_form_as_curl_does(user: Caller) -> None:
     answer = user.post("/v0/devices/import", data=b"name\nRoof\n", content_type="application/x-www-form-urlencoded")
 
