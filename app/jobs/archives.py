@@ -90,7 +90,8 @@ def _publish_period(config: Config, pool: Pool, archive: Row, devices: list[Row]
     with tempfile.TemporaryFile() as file:
         asked = {**archive["question"], "from": start.isoformat(), "to": from_us(period.end_us - 1).isoformat()}
         made = make(config, pool, asked, devices, filename, file, lambda share: None)
-        if made.sha256 == last["sha256"] if last else made.rows == 0:
+        is_news = made.sha256 != last["sha256"] if last else made.rows > 0
+        if not is_news:
             return
         storage.put(edition_path(archive["id"], filename), file)
     reason = "first"

@@ -92,6 +92,7 @@ def _sentence(error: Exception) -> str:
 def _write(conn: DictConnection, upload: Row, percent: int, part: Sequence[Line]) -> None:
     """Write a part and count it, in one transaction; a dry run writes it too, and takes it back. Raises TakenError."""
     with conn.transaction():
+        # Known anew for each part: what it learns here goes where this transaction is taken back.
         known, parts = Known(), [line.readings for line in part]
         batch = read_parts(conn, upload["device_id"], "upload", parts, known, datetime.now(UTC))
         flaws, batch.quarantined = batch.quarantined, []  # the file is its owner's: they are told, line by line
