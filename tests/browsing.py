@@ -41,6 +41,7 @@ def address(config: Config, app: Flask) -> Iterator[str]:
     Thread(target=server.serve_forever, daemon=True).start()
     yield url
     server.shutdown()
+    found.extensions["streams"].close()
     found.extensions["database_pool"].close()
 
 

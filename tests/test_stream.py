@@ -4,6 +4,7 @@ import json
 import os
 import random
 import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -23,6 +24,7 @@ from streams import Said, Stream, datapoints_of, point, send, served
 from waiting import refresh_all, wait_for
 
 from app.config import Config
+from app.factory import create_app
 from app.jobs.upkeep import purge_arrivals
 from ingestor.intake import read_json
 from ingestor.known import Known
@@ -265,6 +267,22 @@ def test_who_cannot_keep_up_gets_everything_later(app: Flask, user: Caller) -> N
 
     said = [Said("readings", json.loads(line[6:])) for line in text.split(b"\n") if line.startswith(b"data: ")]
     assert [each for one in said for each in datapoints_of(one)] == sent
+
+
+def test_who_ends_the_streams_ends_their_thread_too(config: Config, user: Caller) -> None:
+    """A thread that goes on reading while its process ends finds nothing to read with, and says so at length."""
+    device, app, before = user.register_device(), create_app(config), set(threading.enumerate())
+    answer = app.test_client().get(f"/v0/stream?device_id={device['id']}")
+    parts = iter(answer.response)
+    next(parts)
+    send(user, device["id"], t08_30=1)
+    assert b"recorded_at" in next(parts)
+
+    app.extensions["streams"].close()
+
+    assert list(parts) == []
+    assert "streams" not in {thread.name for thread in set(threading.enumerate()) - before}
+    app.extensions["database_pool"].close()
 
 
 def test_readings_over_mqtt_arrive_too(

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -39,6 +39,7 @@ _HEAR_S = 5  # one look at Redis
 _HEARTBEAT_S = 15.0
 _STALLED_S = 60.0
 _RETRY_S = 1.0
+_GOODBYE_S = 2.0
 
 
 class _Users(NamedTuple):
@@ -66,6 +67,7 @@ class Hub:
         self._redis_url = redis_url
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._listeners: set[Listener] = set()
         self._seen: Snapshot | None = None  # by those who are live
         self._rung = asyncio.Event()
@@ -84,17 +86,36 @@ class Hub:
         taken: Future[None] = asyncio.run_coroutine_threadsafe(self._join(listener, connection), self._running_loop())
         taken.result()
 
+    def close(self) -> None:
+        """End every stream, and the thread: in a process that ends there is nothing left to read with."""
+        with self._lock:
+            if self._loop is not None and self._thread is not None and self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._serving.cancel)
+                self._thread.join(_GOODBYE_S)
+
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._run, args=[self._loop], name="streams", daemon=True).start()
+                self._serving = self._loop.create_task(self._serve())
+                self._thread = threading.Thread(target=self._run, args=[self._loop], name="streams", daemon=True)
+                self._thread.start()
             return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        tasks = [loop.create_task(work) for work in (self._follow(), self._hear(), self._beat())]
-        loop.run_until_complete(asyncio.gather(*tasks))
+        with closing(loop), suppress(asyncio.CancelledError):
+            loop.run_until_complete(self._serving)
+
+    async def _serve(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as works:
+                for work in (self._follow(), self._hear(), self._beat()):
+                    works.create_task(work)
+        finally:
+            for listener in list(self._listeners):
+                listener.abort()  # they come back, and then get what they have missed
+            await asyncio.sleep(0)
 
     async def _join(self, listener: Listener, connection: socket.socket) -> None:
         self._listeners.add(listener)

@@ -7,6 +7,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from app.live.hub import Hub
+
 LETS_GO = "almanac.lets_go"  # in a request's environ: its socket may be detached
 
 # A year of hours is 8,760 rows of an answer. To look for cycles every 700 of them, among all that the application is
@@ -19,10 +21,18 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn carries no types
     def load_wsgi(self) -> None:
         super().load_wsgi()
         app = self.wsgi  # type: ignore[has-type]
+        self._hub: Hub = app.extensions["streams"]
         self.wsgi = lambda environ, start_response: app({**environ, LETS_GO: True}, start_response)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+
+    def run(self) -> None:
+        """Work until told to stop, and end the streams while there are still threads to do it with."""
+        try:
+            super().run()
+        finally:
+            self._hub.close()
 
     def handle(self, conn: TConn) -> Any:
         """Stay with a client that asks again at once, where every connection can have a thread to itself.
