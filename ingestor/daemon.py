@@ -28,7 +28,7 @@ def run(settings: Settings, stopping: Stopping | None = None, *, retire: bool = 
 
     `retire`: take no new messages, write those that the broker keeps for this client id, and give the name up.
     """
-    configure_logging()
+    configure_logging(settings.log_level)
     stopping = (stopping or Stopping()).on_signals()
     _share_the_processor()
     subscriber = Subscriber(
@@ -44,7 +44,7 @@ def run(settings: Settings, stopping: Stopping | None = None, *, retire: bool = 
     metrics.watch(lambda: subscriber.waiting, lambda: subscriber.is_connected, lambda: store.away_since)
     if settings.metrics_port:
         needs: Needs = {
-            "broker": lambda: OK if subscriber.is_connected else "away",
+            "broker": lambda: OK if subscriber.is_connected else "away, or refuses the subscription",
             "database": lambda: _database(store, settings.database_url),
         }
         serve(settings.metrics_host, settings.metrics_port, needs)
@@ -55,6 +55,7 @@ def run(settings: Settings, stopping: Stopping | None = None, *, retire: bool = 
         if subscriber.is_connected and not retire and time.monotonic() - noted_at > _NOTE_EVERY_S:
             store.note_receiver(settings.client_id)
             noted_at = time.monotonic()
+        store.tell()
         deliveries = subscriber.take(settings.batch_messages, settings.batch_seconds)
         if not deliveries:
             continue
@@ -73,6 +74,7 @@ def run(settings: Settings, stopping: Stopping | None = None, *, retire: bool = 
             store.put(last)
     if retire and not stopping.is_set():
         store.forget_receiver(settings.client_id)
+    store.tell(everything=True)
     store.close()
     log.info("stopped")
 

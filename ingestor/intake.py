@@ -90,12 +90,25 @@ def read_messages(conn: DictConnection, messages: Sequence[Message], known: Know
     return batch
 
 
+def read_refused(conn: DictConnection, message: Message, error: Exception, known: Known, now: datetime) -> Batch:
+    """Read a message that the database would not take into a batch that keeps it aside, whosever it is."""
+    topic = parse_topic(message.topic)
+    token = topic.token if topic else None
+    devices = known.devices_of(conn, {token}, now) if token else {}
+    return refused(message, devices.get(token or ""), error)
+
+
 def refused(message: Message, device_id: int | None, error: Exception) -> Batch:
-    """Return a batch that keeps one message aside, which the database would not take."""
+    """Return a batch that keeps one message aside, which the database would not take.
+
+    Who asked for a receipt gets one where the message has been read already: to read it may be what fails.
+    """
     batch = Batch(EARLIEST)
     topic = parse_topic(message.topic)
     flaw = Flaw(message.payload, Reason.REFUSED_BY_DATABASE, f"{type(error).__name__}: {error}")
     batch.keep_aside(device_id, topic.masked if topic else "", flaw)
+    if topic and device_id is not None and message.plain and message.plain.receipt_id is not None:
+        batch.asked.append(Asked(topic.receipts, message.plain.receipt_id, slice(0, 0), slice(0, 1)))
     return batch
 
 

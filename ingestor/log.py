@@ -40,8 +40,9 @@ class JsonLines(logging.Formatter):
         return masked(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode())
 
 
-def configure_logging() -> None:
-    """Send every logger's records of level INFO and above to standard output."""
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send records to standard output: the ingestor's of this level and above, every other logger's from INFO on."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("ingestor").setLevel(level)

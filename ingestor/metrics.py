@@ -54,7 +54,9 @@ def watch(waiting: Callable[[], int], connected: Callable[[], bool], away_since:
     Gauge("almanac_ingest_waiting_messages", "Messages that have arrived and are not written yet.").set_function(
         waiting
     )
-    Gauge("almanac_ingest_broker_connected", "1 while there is a connection to the broker.").set_function(connected)
+    Gauge(
+        "almanac_ingest_broker_connected", "1 while there is a connection to the broker, and no topic is refused."
+    ).set_function(connected)
     Gauge("almanac_ingest_database_away_seconds", "For how long the database has not answered.").set_function(
         lambda: time.monotonic() - (away_since() or time.monotonic())
     )

@@ -1,7 +1,6 @@
 """Read again what is in quarantine, now that its cause may be gone."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -73,7 +72,7 @@ def release(conn: DictConnection, rows: Sequence[Row], shift: timedelta, now: da
                 said[row.id] = batch
         ledgers = put_each(list(said), store, keep)
         queries.delete_quarantine(conn, ids=list(said.keys() - kept.keys()))
-    return Ledger(*map(sum, zip(*map(astuple, ledgers), strict=True))), list(kept.values())
+    return sum(ledgers, Ledger()), list(kept.values())
 
 
 def _read(row: Row) -> list[Readings]:

@@ -1,5 +1,6 @@
 """What the ingestor reads from its environment."""
 
+import logging
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ class Settings:
     group: str  # "": one ingestor takes everything
     metrics_host: str
     metrics_port: int  # 0: no metrics
+    log_level: int  # logging.INFO: a line a minute says what has been written; DEBUG: one a batch too
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -47,6 +49,7 @@ class Settings:
             group=env.str("MQTT_GROUP", ""),
             metrics_host=env.str("METRICS_HOST", "127.0.0.1"),
             metrics_port=env.int("METRICS_PORT", 0, validate=PORT),
+            log_level=env.log_level("LOG_LEVEL", logging.INFO),
         )
 
     def as_client(self, client_id: str) -> "Settings":

@@ -3,28 +3,29 @@
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from threading import Timer
 
 import psycopg
 
 from ingestor import metrics
-from ingestor.intake import Message, read_messages, refused
+from ingestor.batch import Batch
+from ingestor.deadline import deadline
+from ingestor.intake import Message, read_messages, read_refused
 from ingestor.known import Known
 from ingestor.receipts import receipt_message
 from ingestor.refusals import put_each
 from ingestor.stopping import Stopping
-from ingestor.topics import parse_topic
-from ingestor.writer import Writer
+from ingestor.writer import Ledger, Writer
 from sql import AWAY, BEHIND, DictConnection, connect, queries
 
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0  # between two tries to reach the database
+_TELL_EVERY_S = 60.0
 
 _UNUSABLE = (*AWAY, *BEHIND)  # now; a message is not to blame
 
@@ -49,6 +50,9 @@ class Store:
         self._known = Known()
         self._writer = Writer(self._known, meanwhile=meanwhile)
         self.away_since: float | None = None  # on the monotonic clock
+        self._told_at = float("-inf")
+        self._batches = self._messages = 0  # since then
+        self._ledger = Ledger()
 
     def put(self, messages: Sequence[Message]) -> Receipts | None:
         """Return the receipts asked for once every message is committed, or None when told to stop before."""
@@ -86,15 +90,27 @@ class Store:
     def note_receiver(self, name: str) -> None:
         """Say that this ingestor can receive; while the database is away it cannot."""
         try:
-            with _deadline(self._connected(), self._patience_s):
-                queries.note_receiver(self._connected(), name=name)
+            conn = self._connected()
+            with self._patience(conn):
+                queries.note_receiver(conn, name=name)
         except _UNUSABLE:
             self.close()
 
     def forget_receiver(self, name: str) -> None:
         """Say that nobody need wait for this ingestor any more."""
         with suppress(*_UNUSABLE):
-            queries.delete_receiver(self._connected(), name=name)
+            conn = self._connected()
+            with self._patience(conn):
+                queries.delete_receiver(conn, name=name)
+
+    def tell(self, *, everything: bool = False) -> None:
+        """Log once a minute what has been written since, if anything has; `everything`: now."""
+        if self._batches and (everything or time.monotonic() - self._told_at >= _TELL_EVERY_S):
+            extra = {"batches": self._batches, "messages": self._messages, **asdict(self._ledger)}
+            log.info("written", extra=extra)
+            self._told_at = time.monotonic()
+            self._batches = self._messages = 0
+            self._ledger = Ledger()
 
     def close(self) -> None:
         """Leave the database."""
@@ -107,39 +123,33 @@ class Store:
             self._connection = connect(self._database_url, patience_s=self._patience_s)
         return self._connection
 
+    def _patience(self, conn: DictConnection) -> AbstractContextManager[None]:
+        """Break the connection when the block takes too long: what waits for it then gets an OperationalError."""
+        return deadline(self._patience_s, partial(_break, conn))
+
     def _put(self, messages: Sequence[Message]) -> Receipts:
         conn = self._connected()
         told = put_each(messages, partial(self._write, conn), partial(self._put_aside, conn))
         return [receipt for part in told for receipt in part]
 
     def _write(self, conn: DictConnection, messages: Sequence[Message]) -> Receipts:
-        started = time.monotonic()
-        with _deadline(conn, self._patience_s):
-            batch = read_messages(conn, messages, self._known, datetime.now(UTC))
-            written = self._writer.write(conn, batch)
-        seconds = round(time.monotonic() - started, 4)
-        metrics.count(written.ledger, len(messages), seconds, max(batch.times, default=None))
-        log.info("batch", extra={"messages": len(messages), **asdict(written.ledger), "seconds": seconds})
-        return [receipt_message(batch, written, asked) for asked in batch.asked]
+        return self._write_batch(conn, len(messages), partial(read_messages, conn, messages, self._known))
 
     def _put_aside(self, conn: DictConnection, message: Message, error: Exception) -> Receipts:
-        topic = parse_topic(message.topic)
-        token = topic.token if topic else None
-        devices = self._known.devices_of(conn, {token}, datetime.now(UTC)) if token else {}
-        self._writer.write(conn, refused(message, devices.get(token or ""), error))
-        return []
+        return self._write_batch(conn, 1, partial(read_refused, conn, message, error, self._known))
 
-
-@contextmanager
-def _deadline(conn: DictConnection, seconds: float) -> Iterator[None]:
-    """Break the connection when the block takes longer: what waits for it then gets an OperationalError."""
-    timer = Timer(seconds, _break, [conn])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    def _write_batch(self, conn: DictConnection, messages: int, read: Callable[[datetime], Batch]) -> Receipts:
+        started = time.monotonic()
+        with self._patience(conn):
+            batch = read(datetime.now(UTC))
+            written = self._writer.write(conn, batch)
+        seconds = round(time.monotonic() - started, 4)
+        metrics.count(written.ledger, messages, seconds, max(batch.times, default=None))
+        log.debug("batch", extra={"messages": messages, **asdict(written.ledger), "seconds": seconds})
+        self._batches += 1
+        self._messages += messages
+        self._ledger += written.ledger
+        return [receipt_message(batch, written, asked) for asked in batch.asked]
 
 
 def _break(conn: DictConnection) -> None:

@@ -78,6 +78,7 @@ class Subscriber:
         self._inbox: Inbox[Delivery] = Inbox(2 * batch, _INBOX_BYTES)
         self._retiring = retiring
         self._stopping = False
+        self._is_refused = False
         self._last_arrival = time.monotonic()
         self._connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         self._connect_properties.SessionExpiryInterval = _SESSION_EXPIRY_S
@@ -92,8 +93,9 @@ class Subscriber:
 
     @property
     def is_connected(self) -> bool:
+        """Whether messages can come: there is a connection, and the broker has refused none of the topics on it."""
         connected: bool = self._client.is_connected()
-        return connected
+        return connected and not self._is_refused
 
     @property
     def waiting(self) -> int:
@@ -144,6 +146,7 @@ class Subscriber:
             log.error("broker refused the connection", extra={"reason": str(reason)})
             return
         self._last_arrival = time.monotonic()
+        self._is_refused = False
         shared = [f"$share/{self._group or DEFAULT_GROUP}/{topic}" for topic in self._topics]
         if self._retiring:
             client.unsubscribe([*shared, *self._topics])
@@ -162,6 +165,7 @@ class Subscriber:
     def _on_subscribe(self, client: mqtt.Client, userdata: Any, number: int, reasons: Any, properties: Any) -> None:
         refused = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
         if refused:
+            self._is_refused = True
             log.error("broker refused subscriptions", extra={"topics": refused})
         else:
             log.info("subscribed", extra={"topics": self._topics, "group": self._group})

@@ -25,7 +25,7 @@ def run_workers(alone: Settings, number: int) -> None:
 
     An ingestor that worked here alone before, under the name without a number, is retired meanwhile.
     """
-    configure_logging()
+    configure_logging(alone.log_level)
     stopping = Stopping().on_signals()
     settings = [alone.as_worker(each) for each in range(1, number + 1)]
     children = {own.client_id: _start(own) for own in settings}

@@ -3,8 +3,9 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ class Ledger:
     duplicate: int = 0  # said what the database held already, or was said twice in the batch
     quarantined: int = 0  # a message that could not be read at all counts as one
     rejected: int = 0  # messages of strangers beyond what quarantine takes of them
+
+    def __add__(self, other: "Ledger") -> "Ledger":
+        return Ledger(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,12 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
         "ingestor",
         *(["--workers", str(arguments.workers)] if arguments.workers > 1 else []),
     ]
-    env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "bench"}
+    env = {
+        "DATABASE_URL": url,
+        "MQTT_URL": broker.platform_url,
+        "MQTT_CLIENT_ID": "bench",
+        "LOG_LEVEL": "DEBUG",
+    }
     daemon = stack.enter_context(running(Service("ingestor", command, env, says='"event":"subscribed"'), log.read))
     time.sleep(0.5 * arguments.workers)
     if arguments.backlog:

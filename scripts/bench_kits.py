@@ -142,7 +142,12 @@ def run(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> dic
     logins.write_text(json.dumps(document("keeper", tokens)))
     broker_process = stack.enter_context(running(broker.service()))
     ledger = Ledger()
-    env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "bench"}
+    env = {
+        "DATABASE_URL": url,
+        "MQTT_URL": broker.platform_url,
+        "MQTT_CLIENT_ID": "bench",
+        "LOG_LEVEL": "DEBUG",
+    }
     daemon = Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"')
     ingestor = stack.enter_context(running(daemon, ledger.read))
 

@@ -60,7 +60,7 @@ def make_devices(conn: DictConnection, tokens: list[str]) -> list[int]:
 
 
 class Ledger:
-    """What the daemon's log says."""
+    """What the log of a daemon with LOG_LEVEL=DEBUG says."""
 
     def __init__(self) -> None:
         self.accounted = 0
@@ -73,7 +73,7 @@ class Ledger:
             self.accounted += batch["stored"] + batch["duplicate"]
             self.batches += 1
             self.last = time.monotonic()
-        elif '"event":"subscribed"' not in line:
+        elif not any(f'"event":"{usual}"' in line for usual in ("subscribed", "written")):
             print(line, file=sys.stderr)
 
 

@@ -51,7 +51,12 @@ def soak(arguments: argparse.Namespace, directory: Path, stack: ExitStack) -> di
     broker = Broker(directory / "broker", *(services.free_port() for _ in range(3)))
     broker_process = stack.enter_context(running(broker.service()))
     log = Ledger()
-    env = {"DATABASE_URL": url, "MQTT_URL": broker.platform_url, "MQTT_CLIENT_ID": "soak"}
+    env = {
+        "DATABASE_URL": url,
+        "MQTT_URL": broker.platform_url,
+        "MQTT_CLIENT_ID": "soak",
+        "LOG_LEVEL": "DEBUG",
+    }
     daemon = Child(Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"'), log.read)
     daemon.start()
     stack.callback(daemon.stop)

@@ -162,9 +162,11 @@ def config(database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def app(config: Config) -> Flask:
+def app(config: Config) -> Iterator[Flask]:
     """The API, in this process."""
-    return create_app(config)
+    app = create_app(config)
+    yield app
+    app.extensions["streams"].close()
 
 
 @pytest.fixture
@@ -246,6 +248,7 @@ class RunningIngestor(Child):
             # one for all tests of a broker: a member of the subscription that does not come back keeps its share
             "MQTT_CLIENT_ID": "ingestor-of-the-tests",
             "BATCH_SECONDS": "0.05",
+            "LOG_LEVEL": "DEBUG",
             **env,
         }
         daemon = Service("ingestor", [sys.executable, "-m", "ingestor"], env, says='"event":"subscribed"')

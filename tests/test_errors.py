@@ -193,6 +193,7 @@ def test_a_process_that_cannot_read_its_settings_says_so_in_a_sentence(command: 
         ("ingest", "BATCH_SECONDS", "-1"),
         ("ingest", "DATABASE_PATIENCE_SECONDS", "0"),
         ("ingest", "METRICS_PORT", "65536"),
+        ("ingest", "LOG_LEVEL", "LOUD"),
         ("worker", "METRICS_PORT", "65536"),
         ("worker", "METRICS_PORT", "on"),
         ("forward", "MQTT_URL", "localhost:1883"),

@@ -323,6 +323,26 @@ def test_a_batch_is_logged_with_what_became_of_it(
     assert all(batch["received"] == batch["stored"] + batch["duplicate"] + batch["quarantined"] for batch in batches())
 
 
+def test_an_operator_reads_a_line_a_minute_that_says_what_has_been_written(
+    device: dict[str, Any], broker: RunningBroker, database_url: str, conn: DictConnection
+) -> None:
+    ingestor = RunningIngestor(database_url, broker.platform_url, LOG_LEVEL="INFO")
+    ingestor.start()
+    ingestor.wait_until_ready()
+    for minute in range(30, 35):
+        publish(broker, device["device_token"], "readings/raw", RAW.replace(b"08:30", b"08:%d" % minute))
+        wait_for(lambda minute=minute: len(stored(conn, device["id"])) == 3 * (minute - 29))  # type: ignore[misc]
+    ingestor.stop()
+
+    events = [json.loads(line) for line in ingestor.last_lines]
+    written = [event for event in events if event["event"] == "written"]
+    assert sum(event["batches"] for event in written) == 5
+    assert sum(event["messages"] for event in written) == 5
+    assert sum(event["stored"] for event in written) == 15
+    assert len(written) < 5
+    assert "batch" not in [event["event"] for event in events]
+
+
 def test_an_ingestor_without_its_variables_says_which(database_url: str) -> None:
     ingestor = RunningIngestor(database_url, "http://nowhere")
     ingestor.start()

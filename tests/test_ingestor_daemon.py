@@ -3,7 +3,10 @@
 import json
 import os
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +15,12 @@ import pytest
 from caller import Caller
 from conftest import RunningBroker, RunningIngestor
 from kits import publish
-from mqtt_device import MqttDevice
+from mqtt_device import MqttDevice, known
 from waiting import wait_for
 
 from ingestor.subscriber import Subscriber
 from ingestor.topics import Kind, parse_topic
+from scripts import services
 from scripts.supervisor import Child, Service
 from sql import DictConnection, queries
 
@@ -114,20 +118,40 @@ def test_an_id_that_few_can_write_comes_back_and_is_in_nobodys_way(
     wait_for(lambda: stored(conn, device) == 2)
 
 
-@pytest.mark.usefixtures("ingestor")
-def test_what_the_database_refuses_is_in_its_devices_quarantine(
-    user: Caller, device: dict[str, Any], broker: RunningBroker, conn: DictConnection
-) -> None:
-    check = "ALTER TABLE devices ADD CONSTRAINT picky CHECK (hardware_info ->> 'hw_ver' <> 'refuse me') NOT VALID"
-    conn.execute(check)
+@contextmanager
+def picky(conn: DictConnection) -> Iterator[None]:
+    """A database that refuses the value 666."""
+    conn.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE check_violation; END; $$;"
+        "CREATE TRIGGER picky BEFORE INSERT ON datapoints"
+        " FOR EACH ROW WHEN (NEW.raw = 666) EXECUTE FUNCTION refuse()"
+    )
     try:
-        publish(broker, device["device_token"], "info", b'{"hw_ver":"refuse me"}')
-        wait_for(lambda: user.get(f"/v0/quarantine?device_id={device['id']}").json)
+        yield
     finally:
-        conn.execute("ALTER TABLE devices DROP CONSTRAINT picky")
+        conn.execute("DROP TRIGGER picky ON datapoints; DROP FUNCTION refuse")
+
+
+def test_what_the_database_refuses_is_in_its_devices_quarantine_and_its_device_is_told(
+    user: Caller,
+    device: dict[str, Any],
+    broker: RunningBroker,
+    listener: MqttDevice,
+    conn: DictConnection,
+    ingestor: RunningIngestor,
+) -> None:
+    listener.subscribe(f"device/sck/{device['device_token']}/receipts")
+    with picky(conn):
+        publish(broker, device["device_token"], "readings", readings((55, 666), id=7))
+        receipt = json.loads(listener.received.get(timeout=20)[1])
 
     (item,) = user.get(f"/v0/quarantine?device_id={device['id']}").json
     assert item["reason"] == "refused_by_database"
+    assert (receipt["id"], receipt["stored"]) == (7, 0)
+    assert [(each["index"], each["reason"]) for each in receipt["quarantined"]] == [(0, "refused_by_database")]
+    ingestor.stop()
+    written = [json.loads(line) for line in ingestor.last_lines if '"event":"written"' in line]
+    assert sum(each["messages"] for each in written) == sum(each["quarantined"] for each in written) == 1
 
 
 def test_workers_share_what_comes_and_take_over_from_one_that_worked_alone(
@@ -215,6 +239,22 @@ def test_a_broker_that_cannot_be_reached_is_named_with_the_reason(caplog: pytest
     (record, *_) = caplog.records
     assert record.message == "broker cannot be reached"
     assert record.__dict__["reason"].startswith("127.0.0.1:1: ")
+
+
+@pytest.mark.usefixtures("keeper")
+def test_who_may_not_subscribe_is_not_ready(device: dict[str, Any], broker: RunningBroker, database_url: str) -> None:
+    token, port = known(broker, device["device_token"]), str(services.free_port())
+    url = broker.device_url.replace("://", f"://{token}:{token}@")
+    ingestor = RunningIngestor(database_url, url, MQTT_CLIENT_ID=token, METRICS_PORT=port)
+    ingestor.start()
+    try:
+        wait_for(lambda: any('"event":"broker refused subscriptions"' in line for line in list(ingestor.last_lines)))
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
+        with answer.value:
+            assert json.load(answer.value)["broker"] == "away, or refuses the subscription"
+    finally:
+        ingestor.stop()
 
 
 @pytest.mark.parametrize("prefix", ["bridge/", "site/barcelona/", ""])

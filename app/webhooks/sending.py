@@ -6,12 +6,14 @@ another answer the second time gains nothing. Redirects are not followed.
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Network, ip_address
-from threading import Timer
 from urllib.parse import urlsplit
+
+from ingestor.deadline import deadline
 
 DEADLINE_S = 15.0  # from the connection's start to the answer's head
 _MOST_ADDRESSES = 3  # of one name that are tried
@@ -40,7 +42,9 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
     try:
         is_secure, host = parts.scheme == "https", parts.hostname or ""
         port = parts.port or (443 if is_secure else 80)
-        with closing(_connect(host, port)) as wire, _cut_in_time(wire):
+        # A byte now and then, of TLS too, must not hold a worker; and TLS takes the wire over, and gives nothing for it
+        # before its handshake has ended: what is cut is a copy.
+        with closing(_connect(host, port)) as wire, wire.dup() as copy, deadline(DEADLINE_S, partial(_cut, copy)):
             connection = (HTTPSConnection if is_secure else HTTPConnection)(host, port)
             tls = ssl.create_default_context() if is_secure else None
             connection.sock = tls.wrap_socket(wire, server_hostname=host) if tls else wire
@@ -72,19 +76,6 @@ def _connect(host: str, port: int) -> socket.socket:
         else:
             return connection
     raise failure
-
-
-@contextmanager
-def _cut_in_time(wire: socket.socket) -> Iterator[None]:
-    """Cut a connection once the block takes too long: a byte now and then, of TLS too, must not hold a worker."""
-    with wire.dup() as same:  # TLS takes the wire over, and gives nothing for it before its handshake has ended
-        timer = Timer(DEADLINE_S, _cut, [same])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 def _cut(wire: socket.socket) -> None:

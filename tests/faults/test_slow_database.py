@@ -1,17 +1,19 @@
-"""A database that is too slow for a whole batch gets it in parts that it can take in time."""
+"""A database that is too slow for a whole batch gets it in parts that it can take in time; one that hangs is left."""
 
 import time
 from contextlib import closing
 from threading import Event, Timer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from caller import Caller
+from proxy import proxy_to
 from readings import stored
 
 from ingestor import store as module
 from ingestor.batch import Batch
-from ingestor.intake import Message
+from ingestor.intake import Message, read_refused
 from ingestor.store import Store
 from ingestor.writer import Writer
 from sql import DictConnection
@@ -48,3 +50,36 @@ def test_a_batch_that_takes_too_long_is_written_in_halves(
     assert tried[0] == MESSAGES
     assert max(tried[1:]) <= MESSAGES // 2
     assert [row[1] for row in stored(conn, device["id"], 55)] == list(range(MESSAGES))
+
+
+def test_a_database_that_hangs_while_a_message_is_put_aside_counts_as_gone(
+    user: Caller, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, url, stopping, given_up = user.register_device(), urlsplit(database_url), Event(), Event()
+    message = Message(f"device/sck/{device['device_token']}/readings/raw", b"{t:2026-01-15T08:30:00Z,55:1}")
+
+    with proxy_to(url.port or 0) as proxy:
+
+        def refuse(*_: Any) -> Any:
+            raise ValueError("refused")
+
+        def hang(*arguments: Any) -> Batch:
+            proxy.deaf.set()
+            stopping.set()  # else it would try for ever
+            return read_refused(*arguments)
+
+        monkeypatch.setattr(module, "read_messages", refuse)
+        monkeypatch.setattr(module, "read_refused", hang)
+
+        def give_up() -> None:
+            given_up.set()
+            proxy.cut()
+
+        giving_up = Timer(GIVEN_UP_S, give_up)
+        giving_up.start()
+        behind = url._replace(netloc=url.netloc.replace(str(url.port), str(proxy.port))).geturl()
+        with closing(Store(behind, stopping, PATIENCE_S)) as store:
+            assert store.put([message]) is None
+        giving_up.cancel()
+
+    assert not given_up.is_set()
