@@ -16,6 +16,7 @@ from app.factory import create_app
 from scripts.services import free_port
 
 CHROMIUM = shutil.which("chromium")
+PATIENCE_MS = 15_000  # of what is done in a page and of what is expected there: a machine may be slow
 # Without these it looks for Google's servers at every start.
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
@@ -84,7 +85,8 @@ def visit(browser: Browser, address: str) -> Iterator[Visit]:
     """Somebody with a browser in Kathmandu; in the end nothing has gone wrong and no other host was asked."""
     context = browser.new_context(timezone_id="Asia/Kathmandu", accept_downloads=True)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     visit = Visit(context.new_page(), address)
     yield visit
     context.close()

@@ -57,6 +57,7 @@ class MqttDevice:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # so that it ends now and closes its sockets, not in whatever order the collector takes
 
     def _lose(self) -> None:
         self.cut_off.set()
