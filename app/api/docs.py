@@ -4,9 +4,7 @@ from flask import Blueprint, Response, render_template, session
 
 from app.headers import page_policy
 
-blueprint = Blueprint(
-    "docs", __name__, template_folder="../templates", static_folder="../static", static_url_path="/static"
-)
+blueprint = Blueprint("docs", __name__)
 
 
 @blueprint.get("/docs")
