@@ -33,7 +33,7 @@ _LEFT_ALONE_S = 5  # after an error: a Redis that does not answer must not slow 
 _KNOWN_FOR_S = 30 * 86400
 _RESETS_AN_HOUR = 5  # mails to one account
 # What the operator's own probes and broker call, and the files of a page: one look at the explorer takes a dozen.
-_FREE = {"health", "docs.static", "static", "forwarding.may_subscribe"}
+_FREE = {"health", "static", "forwarding.may_subscribe"}
 # Blueprints and operations whose POST is counted as a sign-in is, by address: each makes something for anybody.
 _STRICT = {"accounts.sign_up", "onboarding", "password_resets"}
 
@@ -173,7 +173,7 @@ def _limits() -> RateLimits:
 
 
 def _limit(who: Callable[[], Asker | None]) -> None:
-    if not _FREE.isdisjoint((request.blueprint, request.endpoint)) or request.method == "OPTIONS":
+    if not _FREE.isdisjoint((request.blueprint, request.endpoint)):
         return
     limits = _limits()
     try:

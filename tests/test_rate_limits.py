@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from caller import PASSWORD, Caller, set_role, sign_up
+from conftest import running
 from flask import Flask
 from redis import Redis
 
 from app.config import Config
 from app.factory import create_app
+from scripts import services
 from scripts.services import free_port
 from sql import DictConnection
 
@@ -115,8 +118,17 @@ def test_a_researcher_has_no_limit(limited: Callable[..., Flask], conn: DictConn
     assert statuses(user, "/v0/me", 3) == [200] * 3
 
 
-def test_probes_are_never_limited(limited: Callable[..., Flask]) -> None:
-    assert statuses(Caller(limited(rate_limit_anonymous=1)), "/healthz", 3) == [200] * 3
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/static/explorer/explorer.css", "/v0/forward"])
+def test_probes_brokers_and_the_files_of_pages_are_never_limited(limited: Callable[..., Flask], path: str) -> None:
+    assert statuses(Caller(limited(rate_limit_anonymous=1)), path, 3) == [200] * 3
+
+
+def test_a_browser_that_asks_whether_it_may_ask_is_not_counted(limited: Callable[..., Flask]) -> None:
+    anybody = Caller(limited(rate_limit_anonymous=1))
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+
+    assert [anybody._client.options(NOTHING, headers=asked).status_code for _ in range(2)] == [204, 204]
+    assert statuses(anybody, NOTHING, 2) == [404, 429]
 
 
 @pytest.mark.parametrize("way", ["session", "basic"])
@@ -156,8 +168,10 @@ def test_guesses_of_strangers_keep_no_owner_out_where_they_have_signed_in(limite
     assert [attempt(known["username"], "wrong", HOME) for _ in range(3)] == [401, 401, 429]
 
 
-@pytest.mark.parametrize("spelt", ["{}\0", "\0{}"])
-def test_another_spelling_of_a_login_buys_no_more_guesses(limited: Callable[..., Flask], spelt: str) -> None:
+@pytest.mark.parametrize("spell", ["{}\0".format, "\0{}".format, str.upper])
+def test_another_spelling_of_a_login_buys_no_more_guesses(
+    limited: Callable[..., Flask], spell: Callable[[str], str]
+) -> None:
     app = limited(rate_limit_sign_in=1)
     name = sign_up(app).user["username"]
 
@@ -165,7 +179,7 @@ def test_another_spelling_of_a_login_buys_no_more_guesses(limited: Callable[...,
         return Caller(app).get("/v0/me", auth=(login, "wrong"), **elsewhere(address)).status_code
 
     assert attempt(name, "198.51.100.1") == 401
-    assert attempt(spelt.format(name), "198.51.100.2") == 429
+    assert attempt(spell(name), "198.51.100.2") == 429
 
 
 def test_who_knows_their_password_may_use_it_often(limited: Callable[..., Flask]) -> None:
@@ -183,11 +197,31 @@ def test_mail_for_one_account_is_limited_by_the_hour(limited: Callable[..., Flas
     assert answers == [200] * 5 + [429]
 
 
-def test_sign_ups_from_one_address_are_limited(limited: Callable[..., Flask]) -> None:
-    app = limited(rate_limit_sign_in=1)
-    sign_up(app)
+@pytest.mark.parametrize("path", ["/v0/users", "/v0/onboarding/device", "/v0/onboarding/user", "/v0/password_resets"])
+def test_what_makes_or_finds_something_for_anybody_is_limited_by_address(
+    limited: Callable[..., Flask], path: str
+) -> None:
+    anybody = Caller(limited(rate_limit_sign_in=1, rate_limit_anonymous=100))
 
-    assert Caller(app).post("/v0/users", {}).status_code == 429
+    assert anybody.post(path, {}).status_code != 429
+    refused = anybody.post(path, {})
+    assert refused.status_code == 429
+    assert refused.headers.getlist("RateLimit-Limit") == ["1"]
+    assert anybody.post(path, {}, **elsewhere("198.51.100.7")).status_code != 429
+
+
+def test_a_redis_that_did_not_answer_is_left_alone_for_a_while_and_then_counts_again(
+    limited: Callable[..., Flask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    anybody = Caller(limited(redis_url=f"redis://127.0.0.1:{port}/0", rate_limit_anonymous=1))
+    monkeypatch.setattr("app.rate_limits._LEFT_ALONE_S", 3600)
+    assert statuses(anybody, NOTHING, 2) == [404, 404]
+
+    with running(services.redis(tmp_path, port)):
+        assert statuses(anybody, NOTHING, 2) == [404, 404]
+        anybody.app.extensions["rate_limits"]._left_alone_until = 0.0  # the while is over
+        assert statuses(anybody, NOTHING, 2) == [404, 429]
 
 
 def test_without_redis_the_api_serves_and_checks_no_password(
