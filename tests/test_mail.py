@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from rq.registry import FailedJobRegistry, ScheduledJobRegistry, StartedJobRegis
 from app.config import Config
 from app.jobs.queue import enqueue, open_queue
 from app.mail import send_later
+from app.mail.errors import MailError, RefusedMailError
 from app.mail.message import write
 from app.mail.smtp import send
+from scripts.tls import make_certificates
 
 TO = "ana@example.org"
 VALUES: dict[str, Any] = {
@@ -201,3 +204,43 @@ def test_a_subject_is_one_line_whatever_a_device_is_called(config: Config, mailb
     (message,) = mailbox.messages
     assert message["Subject"] == "Your export of Air quality on the Bcc: all@example.org"
     assert message["Bcc"] is None
+
+
+@pytest.mark.parametrize(("answer", "kind"), [("550 no such user", RefusedMailError), ("450 busy", MailError)])
+def test_an_address_that_the_server_refuses_for_good_is_told_from_one_that_it_may_take_later(
+    config: Config, mailbox: Mailbox, answer: str, kind: type[MailError]
+) -> None:
+    mailbox.recipient_answer = answer
+
+    with pytest.raises(MailError, match="the mail server refuses: ") as refused:
+        send(mailbox.url, write(config, "export_finished", TO, VALUES, "mail-1"))
+
+    assert refused.type is kind
+
+
+def test_the_password_travels_over_tls_and_to_no_server_that_cannot_show_who_it_is(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificates(tmp_path)
+    mailbox, message = Mailbox(tmp_path), write(config, "export_finished", TO, VALUES, "mail-1")
+    url = mailbox.url.replace("//", "//almanac:p%40ss@")
+    mailbox.start()
+    try:
+        with pytest.raises(MailError, match="certificate verify failed"):
+            send(url, message)
+        assert (mailbox.logins, mailbox.messages) == ([], [])
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        send(url, message)
+    finally:
+        mailbox.stop()
+
+    assert mailbox.logins == [(b"almanac", b"p@ss")]
+    assert [message["To"] for message in mailbox.messages] == [TO]
+
+
+def test_without_tls_no_password_goes_to_another_machine(config: Config, mailbox: Mailbox) -> None:
+    by_another_name = mailbox.url.replace("//127.0.0.1", "//almanac:secret@127.1")
+
+    with pytest.raises(MailError, match=r"127\.1 offers no TLS, and a password must not travel in the clear"):
+        send(by_another_name, write(config, "export_finished", TO, VALUES, "mail-1"))
