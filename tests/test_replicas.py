@@ -4,6 +4,7 @@ import gzip
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from app.api import maps
 from app.config import Config
 from app.database import source
 from app.factory import create_app
-from sql import replicas
+from scripts.services import free_port
+from sql import open_pool, replicas
+from sql.replicas import Replicas
 
 Servers = tuple[PostgresServer, PostgresServer]
 
@@ -174,3 +177,38 @@ def test_an_export_is_read_from_the_replica(
     (file,) = Path(config.storage_url.removeprefix("file://")).rglob("*.csv*")
     data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     assert b",3" in data
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_replica_that_is_left_alone_is_not_asked_again_for_a_while(
+    user: Caller, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LEFT_ALONE_S", 3600.0)
+    device = user.register_device()
+    with caplog.at_level(logging.WARNING):
+        for minute in range(3):
+            send(user, device, minute)
+            assert minutes(user, device) == list(range(minute + 1))
+
+    assert [record.message for record in caplog.records].count("replica left alone") == 1
+
+
+def test_replicas_take_turns_and_one_that_is_gone_passes_its_turn_on(servers: Servers) -> None:
+    primary, standby = servers
+    gone = free_port()
+    with (
+        open_pool(primary.url, max_size=1) as pool,
+        closing(Replicas(pool, hosts("localhost", "127.0.0.1", ports=[standby.port] * 2), 1)) as both,
+        closing(Replicas(pool, hosts("127.0.0.1", "127.0.0.1", ports=[gone, standby.port]), 1)) as one,
+    ):
+        turns = [both.source() for _ in range(4)]
+        assert [source.pool for source in turns[:2]] == [source.pool for source in turns[2:]]
+        assert len({source.pool for source in turns} | {pool}) == 3
+        for _ in range(2):
+            source = one.source()
+            assert (source.pool.conninfo.count(str(standby.port)), source.complete_as_of is not None) == (1, True)
+
+
+def hosts(*names: str, ports: list[int]) -> str:
+    """The address of several servers."""
+    return f"postgresql://almanac@/postgres?host={','.join(names)}&port={','.join(map(str, ports))}"
