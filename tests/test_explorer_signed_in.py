@@ -26,6 +26,7 @@ PAGES = {
     "notifications": "Its battery is low",
     "tokens": "Where you are signed in",
     "applications": "No applications yet",
+    "account": "Close my account",
     "devices/{id}/health": "Errors that it reports",
     "devices/{id}/configuration": "Tell it what to do",
     "devices/{id}/settings": "Device tokens",
@@ -221,6 +222,45 @@ def test_sessions_are_told_apart_by_program_and_network(signed_in: Open, user: C
     script.get_by_role("button", name="End").click()
     script.get_by_role("button", name="Really?").click()
     expect(script).to_have_count(0)
+
+
+def test_who_one_is_and_the_password_are_changed(signed_in: Open, visit: Visit, user: Caller) -> None:
+    page = signed_in("#/account")
+    page.get_by_label("E-mail address").fill("no address")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".reason")).to_contain_text("is no e-mail address", ignore_case=True)
+    visit.forgive(422)
+    address = f"elsewhere-{user.user['id']}@example.org"
+    page.get_by_label("E-mail address").fill(address)
+    page.get_by_label("City").fill("Lleida")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.get_by_label("New password").fill("another password that is long")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_text("Elsewhere you are signed out.", exact=False).last).to_be_visible()
+
+    login = {"username": address, "password": "another password that is long"}
+    token = user.post("/v0/sessions", login).json["access_token"]
+    assert Caller(user.app, token).get("/v0/me").json["location"]["city"] == "Lleida"
+    assert user.get("/v0/me").status_code == 401
+
+
+def test_an_account_is_closed_by_who_types_its_name_and_everything_is_hidden(
+    signed_in: Open, user: Caller, anybody: Caller
+) -> None:
+    device = user.register_device(name="Roof")
+    page = signed_in("#/account")
+    page.get_by_label("To be sure").fill("somebody")
+    page.get_by_role("button", name="Close my account").click()
+    expect(page.locator(".reason")).to_contain_text("not your username")
+    assert anybody.get(f"/v0/devices/{device['id']}").status_code == 200
+    page.get_by_label("To be sure").fill(user.user["username"])
+    page.get_by_role("button", name="Close my account").click()
+
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.get_by_text("Your account is closed.")).to_be_visible()
+    assert anybody.get(f"/v0/devices/{device['id']}").status_code == 404
+    assert user.get("/v0/me").status_code == 401
 
 
 def test_an_application_is_registered_and_its_secret_shown_once(signed_in: Open, visit: Visit) -> None:

@@ -6,7 +6,7 @@ import { user } from './session.js'
 import { signInForm } from './sign_in.js'
 import { strings } from './strings.js'
 
-const LINKS = ['mine', 'register', 'quarantine', 'experiments', 'exports', 'notifications', 'tokens', 'applications']
+const LINKS = ['mine', 'register', 'quarantine', 'experiments', 'exports', 'notifications', 'tokens', 'applications', 'account']
 
 /** {content, user}: where the page's own parts go; null for nobody, who is shown the way in instead. */
 export async function account(panel, { title, lead }) {

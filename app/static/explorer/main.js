@@ -24,6 +24,7 @@ const PAGES = {
   notifications: () => import('./notifications.js'),
   tokens: () => import('./tokens.js'),
   applications: () => import('./applications.js'),
+  account: () => import('./own_account.js'),
 }
 const DEVICE_PAGES = {
   health: () => import('./health.js'),
