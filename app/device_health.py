@@ -26,6 +26,7 @@ def read_health(conn: DictConnection, device: Row, now: datetime) -> Row:
     for row in queries.paces_of_components(conn, device_id=device_id, sensor_ids=sensor_ids):
         paces[row.pop("sensor_id")].append(Pace(**row))
     errors = queries.open_device_errors(conn, device_id=device_id, most=_MOST_ERRORS)
+    open_errors = [error.pop("total") for error in errors]
     reasons = queries.quarantine_reasons(conn, device_id=device_id, since=start)
     return {
         "device_id": device_id,
@@ -34,7 +35,7 @@ def read_health(conn: DictConnection, device: Row, now: datetime) -> Row:
         "expected_interval": heard["expected_interval"],
         "coverage": _coverage(components, paces, start, now),
         "battery": _battery(components),
-        "errors": {"open": errors[0].pop("total") if errors else 0, "latest": errors},
+        "errors": {"open": open_errors[0] if open_errors else 0, "latest": errors},
         "quarantine": {"count": sum(row["count"] for row in reasons), "reasons": reasons},
         "config": _config(queries.device_configs_that_count(conn, device_id=device_id)),
         "clock": _clock(heard),
