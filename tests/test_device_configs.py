@@ -137,6 +137,25 @@ def test_what_the_kit_does_not_allow_is_refused_and_changes_nothing(
     assert config(user, device)["desired"]["version"] == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"publish_intervall": 60}, "publish_intervall"),
+        ({"components": {"t": {"intervall": 60}}}, "components.t.intervall"),
+    ],
+)
+def test_a_misspelt_field_is_refused_and_what_the_device_does_stays(
+    user: Caller, device: dict[str, Any], asked: dict[str, Any], field: str
+) -> None:
+    path = f"/v0/devices/{device['id']}/config"
+    before = user.put(path, {"publish_interval": 300}).json["desired"]
+
+    answer = user.put(path, asked)
+
+    assert (answer.status_code, list(answer.json["errors"])) == (422, [field])
+    assert user.get(path).json["desired"] == before
+
+
 def test_a_refusal_names_the_components_that_there_are(user: Caller, device: dict[str, Any]) -> None:
     assert refusal(user, device, components={"co2": {}}) == {
         "components.co2": ["there is no such component; there are: h, t"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.schemas.base import Request, time_field
 
@@ -39,12 +39,21 @@ def interval_field(description: str, **kwargs: Any) -> fields.Float:
     )
 
 
-class ComponentConfigRequest(Request):
+class _Whole(Request):
+    """Takes the place of all that was before: a name that is misspelt would undo what was meant to change."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = Request.error_messages | {"unknown": "is no field of a configuration"}
+
+
+class ComponentConfigRequest(_Whole):
     interval = interval_field("seconds from one reading to the next; null: with every message")
     enabled = fields.Boolean(metadata={"description": "whether it reads at all", "example": True})
 
 
-class ConfigRequest(Request):
+class ConfigRequest(_Whole):
     """What a device is to do. Whatever is left out is as the device's kit says."""
 
     publish_interval = interval_field("seconds from one message to the next; null: as the kit says")
