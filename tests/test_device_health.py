@@ -113,8 +113,7 @@ def test_errors_that_are_resolved_are_no_longer_in_it(
     user.post(f"/v0/devices/{device['id']}/errors/resolve", {"ids": ids})
 
     assert (open_errors["open"], [error["count"] for error in open_errors["latest"]]) == (2, [6, 6])
-    first, second = open_errors["latest"]
-    assert first.keys() == second.keys()
+    assert all("total" not in error for error in open_errors["latest"])
     assert health(user, device)["errors"] == {"open": 0, "latest": []}
 
 
