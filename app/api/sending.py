@@ -70,6 +70,7 @@ def send(device_id: int) -> Response:
 
     What the answer says is stored is committed. What it says is quarantined is kept for 90 days, to be released once
     its cause is gone; `index` is the place of the reading in `data`, or of the record in the pack.
+    Units of SenML are passed over: values are in those of the sensors.
     """
     with connection() as conn:
         require_owner(existing(conn, device_id))
