@@ -144,6 +144,8 @@ def _set_postprocessing(conn: DictConnection, device_id: int, fields: Mapping[st
 def _set_token(conn: DictConnection, device_id: int, token: str) -> None:
     """Let the device be known by this token; those that it has stay until somebody revokes them."""
     if queries.device_id_of_token(conn, hash=hash_token(token)) == device_id:
+        if not queries.device_ids_of_tokens(conn, hashes=[hash_token(token)]):
+            invalid(422, device_token="was revoked, or has expired: choose another")  # noqa: S106 - a reason
         return
     if not has_room(conn, device_id):
         invalid(422, device_token=f"the device has {MOST_TOKENS} tokens: revoke one first")

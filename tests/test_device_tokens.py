@@ -69,6 +69,18 @@ def test_a_device_has_ten_tokens_at_most_by_whichever_door(user: Caller, device:
     assert user.patch(path, {"device_token": device["device_token"]}).status_code == 200, "it has that one already"
 
 
+def test_a_revoked_token_is_not_given_to_its_device_again(user: Caller, device: dict[str, Any]) -> None:
+    revoked, path = make(user, device), f"/v0/devices/{device['id']}"
+    user.delete(f"{path}/tokens/{revoked['id']}")
+
+    answer = user.patch(path, {"device_token": revoked["device_token"]})
+
+    assert (answer.status_code, answer.json["errors"]) == (
+        422,
+        {"device_token": ["was revoked, or has expired: choose another"]},
+    )
+
+
 def test_a_token_of_another_device_cannot_be_revoked_through_ones_own(
     user: Caller, device: dict[str, Any], new_user: Any
 ) -> None:
