@@ -376,7 +376,13 @@ def test_near_orders_by_distance_and_within_ends_it(user: Caller, anybody: Calle
     assert names(near="41.39, 2.19", within=10) == ["near", "middle"]
     assert names(bbox="2.1,41.3,2.2,41.4") == ["near"]
     assert names(bbox="2.2,41.3,2.1,41.5") == ["middle"]  # round the Earth, but for what lies between
-    for wrong in ({"near": "here"}, {"near": "91,0"}, {"bbox": "1,2,3"}, {"near": "41.3,2", "within": "far"}):
+    for wrong in (
+        {"near": "here"},
+        {"near": "91,0"},
+        {"bbox": "1,2,3"},
+        {"near": "41.3,2", "within": "far"},
+        {"within": "nan"},
+    ):
         assert anybody.get("/v0/devices", query_string=wrong).status_code == 400
 
 

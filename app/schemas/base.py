@@ -16,7 +16,7 @@ _REASONS: dict[type[fields.Field[Any]], dict[str, str]] = {
     fields.String: {"invalid": "is no text"},
     fields.Number: {"invalid": "{input!r:.40} is no number", "too_large": "is beyond any number"},
     fields.Integer: {"invalid": "{input!r:.40} is no whole number"},
-    fields.Float: {"special": "{input!r:.40} is no finite number"},
+    fields.Float: {"special": "is no finite number"},
     fields.Boolean: {"invalid": "{input!r:.40} is neither true nor false"},
     fields.List: {"invalid": "is no list"},
     fields.Mapping: {"invalid": "is no object"},
