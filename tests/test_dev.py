@@ -81,7 +81,7 @@ def test_history_grows_until_ctrl_c_and_goes_on_growing_after_the_next_start(tmp
         assert [path.name for path in tmp_path.iterdir()] == ["var"], "nothing is written beside its data"
 
         dev.start()
-        dev.wait_until_ready()
+        dev.wait_until_ready(180)
         kept = dev.datapoints()
         assert kept > seen
         wait_for(lambda: dev.datapoints() > kept)
