@@ -1,11 +1,10 @@
 """Write times as ISO 8601 with the offset of a zone, a whole slice at once. Pure."""
 
-from bisect import bisect
-from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 
 from sql.arrays import Times
 
@@ -46,33 +45,11 @@ def stamps(times: Times, zone: ZoneInfo, *, before: bytes = b"", after: bytes = 
 
 
 def _offsets_s(times: Times, zone: ZoneInfo) -> Times:
-    """Return what the zone's clock is ahead of UTC at each time, in seconds.
-
-    No zone has turned its clock twice within one day of UTC since 2000, before which there are no datapoints.
-    """
-    seconds = times // _SECOND_US
-    day, day_of = np.unique(seconds // _DAY_S, return_inverse=True)
-    midnights = np.unique(np.concatenate([day, day + 1])) * _DAY_S
-    at_midnight = np.array([_ahead_s(midnight, zone) for midnight in midnights.tolist()], dtype=np.int64)
-    before = at_midnight[np.searchsorted(midnights, day * _DAY_S)]
-    after = at_midnight[np.searchsorted(midnights, (day + 1) * _DAY_S)]
-    turns = (day + 1) * _DAY_S
-    for place in np.flatnonzero(before != after).tolist():
-        turns[place] = _turn(int(day[place]) * _DAY_S, int(before[place]), zone)
-    ahead: Times = np.where(seconds < turns[day_of], before[day_of], after[day_of])
+    """Return what the zone's clock is ahead of UTC at each time, in seconds."""
+    index = pd.DatetimeIndex(times.astype("datetime64[us]"), tz="UTC")
+    local = index.tz_convert(zone).tz_localize(None)
+    ahead: Times = (local.to_numpy().astype("datetime64[us]").astype(np.int64) - times) // _SECOND_US
     return ahead
-
-
-def _turn(midnight: int, before_s: int, zone: ZoneInfo) -> int:
-    """Return the second of the day from `midnight` on at which the zone's clock is no longer `before_s` ahead."""
-    return (
-        bisect(range(midnight, midnight + _DAY_S), 0, key=lambda second: _ahead_s(second, zone) != before_s) + midnight
-    )
-
-
-def _ahead_s(second: int, zone: ZoneInfo) -> int:
-    local = datetime.fromtimestamp(second, zone)
-    return round(local.replace(tzinfo=UTC).timestamp()) - second
 
 
 def _offset(seconds: int) -> bytes:
