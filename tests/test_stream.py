@@ -280,8 +280,8 @@ def test_who_ends_the_streams_ends_their_thread_too(config: Config, user: Caller
 
     app.extensions["streams"].close()
 
-    assert list(parts) == []
     assert "streams" not in {thread.name for thread in set(threading.enumerate()) - before}
+    assert list(parts) == []
     app.extensions["database_pool"].close()
 
 
