@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from readings import receive
 from waiting import refresh_all
 
+from app.config import Config
 from app.history import read
 from app.history.fill import MOST_BUCKETS
 from sql import DictConnection, connect
@@ -184,6 +185,19 @@ def test_aggregates_answer_for_each_sensor_by_itself(
     body = ask(sensor_id="55,56", rollup=rollup, function=function)
 
     assert [series["sample_size"] for series in body["series"]] == [5, 1]
+
+
+def test_an_answer_that_ends_early_gives_its_connection_back(
+    user: Caller, anybody: Caller, conn: DictConnection, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "WORTH_HALVING", 2)
+    device_id = user.register_device()["id"]
+    receive(conn, device_id, s55=[(NOON + n * DAY, float(n)) for n in range(8)])
+    refresh_all(conn)
+    week = {"rollup": "1d", "from": "2026-01-15", "to": "2026-01-23"}
+
+    for _ in range(2 * config.pool_size):
+        assert anybody.history(device_id, 55, limit=1, **week) == [["2026-01-22T00:00:00Z", 7.0]]
 
 
 def test_components_are_known_by_their_keys_too_and_a_key_wins(ask: Ask) -> None:

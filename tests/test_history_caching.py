@@ -73,6 +73,15 @@ def test_a_late_reading_does_so_among_new_ones_too(ask: Ask, device_id: int, con
     assert ask(etag, **DAY).json["readings"] == [["2026-01-15T12:00:00Z", 2.0]]
 
 
+def test_a_component_that_is_made_makes_a_closed_window_new(ask: Ask, device_id: int, conn: DictConnection) -> None:
+    unknown = ask(sensor_id=56, **DAY)
+    assert unknown.json["component_id"] is None
+
+    receive(conn, device_id, s56=[(datetime.now(UTC), 48.0)])
+
+    assert ask(unknown.headers["ETag"], sensor_id=56, **DAY).json["sensor_key"] == "h"
+
+
 def test_a_refresh_changes_no_answer_and_so_no_etag(ask: Ask, device_id: int, conn: DictConnection) -> None:
     receive(conn, device_id, s55=[(NOON + timedelta(minutes=1), 3.0)])
     etag = ask(**DAY).headers["ETag"]

@@ -172,7 +172,7 @@ def _told(conn: DictConnection, question: Question, state: Row) -> object:
 
 
 def _etag(question: Question, state: Row, told: object) -> str:
-    """Name the answer by the question, the version of the data it rests on, and what the components are told.
+    """Name the answer by the question, the version of the data it rests on, the components and what they are told.
 
     A range that lies below the horizon as a whole changes only when something late is written, and like any other when
     retention takes some of its datapoints.
@@ -189,6 +189,7 @@ def _etag(question: Question, state: Row, told: object) -> str:
         state["site"],
         version,
         None if kept_from_us is None else max(question.start_us, kept_from_us),
+        [(row["id"], row["key"]) for row in state["components"] or ()],
         told,
     )
     return blake2b(repr(asked).encode(), digest_size=12).hexdigest()
