@@ -288,6 +288,46 @@ def test_a_preview_takes_the_chosen_week(user: Caller, device: dict[str, Any], c
     assert [row[1] for row in newest["readings"]] == [19, 18, 17, 16, 15, 14, 13]
 
 
+def test_a_preview_leaves_out_of_its_measures_what_has_no_value(
+    user: Caller, new_user: Callable[..., Caller], device: dict[str, Any], conn: DictConnection
+) -> None:
+    station = new_user().register_device(kit_id=26)
+    times = [T0 + n * MINUTE for n in range(3)]
+    receive(conn, device["id"], s55=list(zip(times, [0.0, 1.0, 2.0], strict=True)))
+    receive(conn, station["id"], s55=[(T0, 3.0)])
+
+    previewed = preview(user, device["id"], "2 / raw", reference_device_id=station["id"])
+
+    assert [row[3] for row in reversed(previewed["readings"])] == [None, 2, 1]
+    assert previewed["change"] == {"n": 2, "bias": 0.0, "rmse": 1.0}
+    assert [row[1:] for row in previewed["reference"]["hours"]] == [[3, 1, 1.5]]
+
+
+def test_a_preview_where_nothing_has_been_measured_is_empty(
+    user: Caller, new_user: Callable[..., Caller], device: dict[str, Any]
+) -> None:
+    station = new_user().register_device(kit_id=26)
+
+    previewed = preview(user, device["id"], "raw * 2", reference_device_id=station["id"])
+
+    nothing = {"n": 0, "bias": None, "rmse": None}
+    assert (previewed["readings"], previewed["change"]) == ([], nothing)
+    assert (previewed["reference"]["hours"], previewed["reference"]["new"]) == ([], nothing)
+
+
+def test_a_preview_of_more_readings_than_it_computes_asks_for_a_shorter_range(
+    user: Caller, device: dict[str, Any], conn: DictConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.preview._MOST", 3)
+    receive(conn, device["id"], s55=[(T0 + n * MINUTE, n) for n in range(4)])
+    asked = {"sensor_id": T, "equation": "raw"}
+
+    answer = user.post(f"/v0/devices/{device['id']}/calibrations/preview", asked)
+
+    assert answer.status_code == 422
+    assert "at most 3 readings: ask for a shorter range" in answer.text
+
+
 def test_a_preview_compares_with_a_device_beside_it_by_hourly_means(
     user: Caller, new_user: Callable[..., Caller], device: dict[str, Any], conn: DictConnection
 ) -> None:

@@ -35,7 +35,7 @@ def stream(hub: Hub, wanted: Filter | Awaited, shown: Pass, position: Position, 
         body = _detached(hub, wanted, shown, position, opening, environ["gunicorn.socket"], chunked=chunked)
     else:
         body = _through_a_thread(hub, wanted, shown, position, opening)
-    answer = Response(() if request.method == "HEAD" else body, mimetype="text/event-stream")
+    answer = Response(body, mimetype="text/event-stream")  # never begun where the request is a HEAD
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would keep events until it has a few kilobytes
     return answer
