@@ -9,12 +9,13 @@
 
 -- name: history_state(device_id, first_day, last_day, as_of, sensor_ids, keys)^
 -- Who may read a device; the moment from which on writes may be missing in the answer, which a replica does not know by
--- itself (`as_of`, null on the primary); up to where aggregates are complete, and
--- which days of them are not; the versions of the data, which each site counts by itself, and the start of the oldest
--- chunk: retention drops chunks and counts nothing (null: there is none). And those components that
--- are asked for by their sensors or their keys, times in microseconds: to ask for them apart took as long again.
+-- itself (`as_of`; null on the primary, whose transaction begins before its snapshot is taken: statement_timestamp() is
+-- that of Execute, after it); up to where aggregates are complete, and which days of them are not; the versions of the
+-- data, which each site counts by itself, and the start of the oldest chunk: retention drops chunks and counts nothing
+-- (null: there is none). And those components that are asked for by their sensors or their keys, times in microseconds:
+-- to ask for them apart took as long again.
 SELECT
-    coalesce(:as_of::timestamptz, statement_timestamp()) AS complete_as_of,
+    coalesce(:as_of::timestamptz, now()) AS complete_as_of,
     h.horizon,
     h.refreshed_until,
     d.id,
