@@ -1,6 +1,7 @@
 """Where a request comes from: its address, and what a person may know a session of theirs by."""
 
 import re
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypedDict
 
@@ -50,9 +51,16 @@ def asking_network() -> str:
 
 
 def asking_address() -> IPv4Address | IPv6Address:
-    """Return where this request comes from; to a socket of both kinds IPv4 is one network of IPv6."""
-    address = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 - compared, not listened on
-    return getattr(address, "ipv4_mapped", None) or address
+    """Return where this request comes from, as the trusted proxy says; of what is no address nobody knows.
+
+    Some proxies add the port (RFC 7239 allows it). To a socket of both kinds IPv4 is one network of IPv6.
+    """
+    said = request.remote_addr or ""
+    for text in (said, said.rpartition(":")[0].strip("[]")):
+        with suppress(ValueError):
+            address = ip_address(text)
+            return getattr(address, "ipv4_mapped", None) or address
+    return IPv4Address(0)
 
 
 def program(user_agent: str) -> str | None:

@@ -95,6 +95,17 @@ def test_only_a_proxy_that_we_trust_says_whose_request_it_is(
     assert [ask("198.51.100.1"), ask("198.51.100.1"), ask("198.51.100.2")] == [404, 429, last]
 
 
+def test_a_proxy_may_name_the_port_too_or_nobody(limited: Callable[..., Flask]) -> None:
+    anybody = Caller(limited(rate_limit_anonymous=1, trusted_proxies=1))
+
+    def ask(said: str) -> int:
+        return anybody.get(NOTHING, headers={"X-Forwarded-For": said}).status_code
+
+    assert [ask("198.51.100.1:4711"), ask("198.51.100.1:4712"), ask("198.51.100.2:4711")] == [404, 429, 404]
+    assert [ask("[2001:db8::1]:4711"), ask("2001:db8::2")] == [404, 429]
+    assert [ask("unknown"), ask("_hidden")] == [404, 429]
+
+
 def test_a_user_has_an_allowance_of_their_own_wherever_they_are(limited: Callable[..., Flask]) -> None:
     app = limited(rate_limit_anonymous=10, rate_limit_token=3)
     user = sign_up(app)
