@@ -202,6 +202,7 @@ def test_an_ingestor_that_is_retired_writes_what_was_kept_for_it_and_gets_nothin
     old = RunningIngestor(database_url, broker.platform_url, MQTT_CLIENT_ID=name)
     old.start()
     old.wait_until_ready()
+    wait_for(lambda: conn.execute("SELECT 1 FROM receivers WHERE name = %s", [name]).fetchone())
     old.stop()
     publish(broker, device["device_token"], "readings/raw", RAW)
 
