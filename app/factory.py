@@ -18,7 +18,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from app import api as resources
 from app import browser, compression, headers, metrics, pages, rate_limits, ui_session
-from app.api import devices_query, devices_v1, docs, filtering, health, history_query, paging, search
+from app.api import devices_v1, docs, filtering, health, search
 from app.api.bodies import MOST_BYTES, WholeRequest
 from app.auth import current_asker, jwt, refuse_bad_credentials
 from app.config import Config
@@ -28,6 +28,7 @@ from app.live.hub import Hub
 from app.oauth import routes as oauth_routes
 from app.oauth import server as oauth_server
 from app.openapi import INFO, Conventions
+from app.schemas import fields, paging
 from app.schemas.base import LARGEST_ID
 from ingestor.bell import Bell
 from sql import AWAY, BEHIND, open_pool
@@ -93,7 +94,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.before_request(_refuse_nul)
 
     api = EnvelopedApi(app, spec_kwargs={"info": INFO, "servers": [{"url": "/"}], "extra_plugins": [Conventions()]})
-    for module in (devices_query, filtering, history_query, paging):
+    for module in (fields, filtering, paging):
         module.register_fields(api)
     search.register_schemas(api)
     for blueprint in _v0():

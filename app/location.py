@@ -31,6 +31,23 @@ class Place(NamedTuple):
     longitude: float
 
 
+class Box(NamedTuple):
+    """Degrees; one whose west is greater than its east crosses the antimeridian."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def holds(self, latitude: float | None, longitude: float | None) -> bool:
+        """Whether a place is known and lies in it."""
+        if latitude is None or longitude is None or not self.south <= latitude <= self.north:
+            return False
+        if self.west <= self.east:
+            return self.west <= longitude <= self.east
+        return longitude >= self.west or longitude <= self.east
+
+
 class Cities(NamedTuple):
     """The table of cities, by column."""
 

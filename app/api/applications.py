@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection
@@ -14,6 +14,7 @@ from app.errors import invalid, not_found, refuse
 from app.policy import owns
 from app.schemas.applications import Application, ApplicationChanges, MadeApplication, NewApplication
 from app.schemas.base import Done
+from app.schemas.paging import Paging
 from ingestor.tokens import hash_token
 from sql import Row, queries
 

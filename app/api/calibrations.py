@@ -8,7 +8,7 @@ from flask_smorest import Blueprint
 
 from app.api.devices import existing
 from app.api.kits import find_kit
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.calibrations import add_calibration, begin_redos, check_inputs, read_equation
@@ -25,6 +25,7 @@ from app.schemas.calibrations import (
     NewSensorCalibration,
     Preview,
 )
+from app.schemas.paging import Paging
 from app.wire.calibrations import calibration_json
 from sql import DictConnection, Row, queries
 from sql.selecting import AllOf, Column, Operator, Order, Test, select_ids

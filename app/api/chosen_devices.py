@@ -7,10 +7,9 @@ from app.api.devices_query import DEVICES, restrictions
 from app.api.experiments import find_experiment
 from app.errors import invalid, not_found
 from app.policy import is_admin, viewer
+from app.schemas.exports import MOST_DEVICES
 from sql import DictConnection, queries
 from sql.selecting import select_ids
-
-MOST_DEVICES = 1000
 
 _EVERYWHERE = {"with_tags": None, "near": None, "within": 0.0, "bbox": None}
 

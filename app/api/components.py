@@ -5,12 +5,13 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.database import connection
 from app.errors import not_found
 from app.policy import require_readable, viewer
 from app.schemas.catalogue import Component
+from app.schemas.paging import Paging
 from sql import Row, queries
 from sql.selecting import select_ids
 

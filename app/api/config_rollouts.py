@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.config_rollouts import complaint, go_on, pause, progress, start
@@ -13,6 +13,7 @@ from app.database import connection
 from app.errors import invalid, not_found, refuse
 from app.policy import is_admin, owns, viewer
 from app.schemas.config_rollouts import ConfigRollout, ConfigRolloutChanges, NewConfigRollout
+from app.schemas.paging import Paging
 from sql import DictConnection, Row, queries
 
 blueprint = Blueprint("config_rollouts", __name__, description="Configurations on their way to many devices")

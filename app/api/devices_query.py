@@ -1,20 +1,16 @@
 """What a client may ask of a list of devices."""
 
-import re
-from typing import Any, NamedTuple
+from typing import Any
 
-from flask_smorest import Api
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
 from app.api.filtering import BOOLEAN, INTEGER, JSON, TEXT, TIME, UUID_, Filterable, FiltersField
-from app.api.paging import Paging
-from app.location import Place
+from app.location import Box, Place
+from app.schemas.fields import BoxField, PlaceField
+from app.schemas.paging import Paging
 
 _DEFAULT_WITHIN_KM = 1000.0
 _FARTHEST_KM = 20_037.0  # half of the Earth's circumference
-_DEGREES = r"-?\d{1,3}(?:\.\d{1,15})?"
-_NEAR = re.compile(rf"({_DEGREES}), *({_DEGREES})", re.ASCII)
-_BOX = re.compile(",".join([rf"({_DEGREES})"] * 4), re.ASCII)
 
 DEVICES = Filterable(
     attributes={
@@ -79,49 +75,6 @@ DEVICES = Filterable(
 )
 
 
-class Box(NamedTuple):
-    """Degrees; one whose west is greater than its east crosses the antimeridian."""
-
-    west: float
-    south: float
-    east: float
-    north: float
-
-    def holds(self, latitude: float | None, longitude: float | None) -> bool:
-        """Whether a place is known and lies in it."""
-        if latitude is None or longitude is None or not self.south <= latitude <= self.north:
-            return False
-        if self.west <= self.east:
-            return self.west <= longitude <= self.east
-        return longitude >= self.west or longitude <= self.east
-
-
-class PlaceField(fields.Field[Place]):
-    """`lat,lng`."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> Place:
-        found = _NEAR.fullmatch(value.strip())
-        if found is None:
-            raise ValidationError(f"{value[:60]!r} is no place: send latitude,longitude such as 41.39,2.19")
-        place = Place(*map(float, found.groups()))
-        if not (-90 <= place.latitude <= 90 and -180 <= place.longitude <= 180):
-            raise ValidationError("latitudes lie between -90 and 90, longitudes between -180 and 180")
-        return place
-
-
-class BoxField(fields.Field[Box]):
-    """`west,south,east,north`."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> Box:
-        found = _BOX.fullmatch(value.replace(" ", ""))
-        if found is None:
-            raise ValidationError(f"{value[:80]!r} is no box: send west,south,east,north such as 2.0,41.3,2.3,41.5")
-        box = Box(*map(float, found.groups()))
-        if not (-90 <= box.south <= box.north <= 90 and -180 <= box.west <= 180 and -180 <= box.east <= 180):
-            raise ValidationError("south lies below north, both between -90 and 90; west and east between -180 and 180")
-        return box
-
-
 class DevicesQuery(Paging):
     """Parameters of GET /devices."""
 
@@ -144,12 +97,6 @@ class DevicesQuery(Paging):
         load_default=None,
         metadata={"description": "`west,south,east,north`: devices in that box", "example": "2.0,41.3,2.3,41.5"},
     )
-
-
-def register_fields(api: Api) -> None:
-    """Tell the OpenAPI document what our fields look like on the wire."""
-    for field in (PlaceField, BoxField):
-        api.register_field(field, "string", None)
 
 
 def restrictions(query: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 
 from app.api.filtering import BOOLEAN, INTEGER, TEXT, TIME, Filterable, FiltersField
 from app.api.history_query import HistoryQuery, Question
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.readings import ask_state, check, grid_of, history_of, streamed
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
@@ -18,6 +18,7 @@ from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
 from app.schemas.base import Done
 from app.schemas.experiments import Experiment, ExperimentChanges, ExperimentHistory, NewExperiment
+from app.schemas.paging import Paging
 from sql import DictConnection, Row, queries
 from sql.replicas import Source
 from sql.selecting import select_ids

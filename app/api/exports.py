@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from app.api.chosen_devices import chosen_devices
 from app.api.download import BINARY, check_link, download
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer, location
 from app.auth import signed_in, signed_in_user
 from app.database import connection
@@ -18,6 +18,7 @@ from app.exports.question import question_json, range_json
 from app.jobs.wake import wake_export
 from app.policy import owns
 from app.schemas.exports import CsvArchive, Export, NewExport
+from app.schemas.paging import Paging
 from app.wire.exports import export_json
 from sql import DictConnection, Row, queries
 

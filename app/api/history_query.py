@@ -2,94 +2,20 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from flask_smorest import Api
-from marshmallow import ValidationError, fields, missing, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.history.fill import Fill
 from app.history.functions import FUNCTIONS, Function
 from app.history.rollup import MICROSECOND, Duration, Rollup
 from app.schemas.base import LARGEST_ID, Request, WholeNumber
-from ingestor.times import parse_time, to_us
-
-T = TypeVar("T")
+from app.schemas.fields import DurationField, FlagField, FunctionsField, ListField, TimeField, ZoneField
+from ingestor.times import to_us
 
 LONGEST_QUANTILE_RANGE = timedelta(days=92)  # quantiles need every reading: a kit's 132,000 a component
 _LATEST_US = to_us(datetime(2200, 1, 1, tzinfo=UTC))
-
-
-class WrittenField(fields.Field[T]):
-    """What is written as text, in a query string or in JSON."""
-
-    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
-        if not isinstance(value, str) and value is not None and value is not missing:
-            raise ValidationError("Not a valid string.")
-        return super().deserialize(value, attr, data, **kwargs)
-
-
-class TimeField(WrittenField[datetime]):
-    """A time in any of the forms that clients send, without a zone in that of `tz`; see ingestor.times."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> datetime:
-        name = data.get("tz")
-        try:
-            return parse_time(value, ZoneInfo(name) if isinstance(name, str) and name in _zones() else UTC)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())  # looks into a thousand files
-
-
-class DurationField(WrittenField[Duration]):
-    """`<int><unit>`; see app.history.rollup."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> Duration:
-        try:
-            return Duration.parse(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class FunctionsField(WrittenField[list[Function]]):
-    """One or more functions, separated by commas."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> list[Function]:
-        try:
-            return [Function.parse(name) for name in dict.fromkeys(value.split(","))]
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class ZoneField(WrittenField[ZoneInfo]):
-    """A time zone by its name in the IANA database."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> ZoneInfo:
-        if value not in _zones():
-            raise ValidationError(f"{value[:40]!r} is no time zone: send a name such as Europe/Madrid")
-        try:
-            return ZoneInfo(value)
-        except (ZoneInfoNotFoundError, OSError):
-            raise ValidationError(f"{value[:40]!r} is no time zone that this server knows") from None
-
-
-class FlagField(WrittenField[bool]):
-    """Set by `true`, `1`, or an empty value."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> bool:
-        return value.lower() not in ("false", "0", "no", "off")
-
-
-class ListField(WrittenField[list[str]]):
-    """Values separated by commas."""
-
-    def _deserialize(self, value: str, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
-        return list(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
 class HistoryQuery(Request):
@@ -202,10 +128,3 @@ class Question(NamedTuple):
             query["max_gap"],
             query["coverage"],
         )
-
-
-def register_fields(api: Api) -> None:
-    """Tell the OpenAPI document what our fields look like on the wire."""
-    for field in (TimeField, DurationField, FunctionsField, ZoneField, ListField):
-        api.register_field(field, "string", None)
-    api.register_field(FlagField, "boolean", None)

@@ -11,7 +11,7 @@ from flask import Response
 from flask_smorest import Blueprint
 from psycopg.types.json import Jsonb
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.references import id_in
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
@@ -23,6 +23,7 @@ from app.kits import set_components
 from app.policy import require_owner
 from app.schemas.calibrations import EARLIEST
 from app.schemas.kits import Kit, KitChanges, NewKit
+from app.schemas.paging import Paging
 from app.wire.catalogue import kit_json
 from sql import DictConnection, Row, queries
 from sql.selecting import select_ids

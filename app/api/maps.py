@@ -11,13 +11,14 @@ from flask import Response, request
 from flask_smorest import Blueprint
 from marshmallow import fields, validate
 
-from app.api.devices_query import Box, BoxField
 from app.api.respond import to_json
 from app.auth import current_user
 from app.compression import accepts_gzip, gzip
 from app.database import source
+from app.location import Box
 from app.policy import NOBODY, Viewer, viewer
 from app.schemas.base import ID, Request, WholeNumber
+from app.schemas.fields import BoxField
 from app.schemas.maps import FeatureCollection, MapDevice
 from app.wire.bare_devices import ONLINE_FOR
 from app.wire.maps import feature_collection, map_device_json

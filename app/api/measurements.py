@@ -6,13 +6,14 @@ import psycopg
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.catalogue import insert_measurement
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import admins_only
 from app.schemas.catalogue import Measurement, MeasurementChanges, NewMeasurement
+from app.schemas.paging import Paging
 from sql import DictConnection, Row, queries
 from sql.selecting import select_ids
 

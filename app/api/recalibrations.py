@@ -6,7 +6,7 @@ from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import fields, validate
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in
 from app.calibrations import begin_redos
@@ -15,6 +15,7 @@ from app.errors import invalid, not_found
 from app.policy import require_owner, viewer
 from app.schemas.base import ID, WholeNumber
 from app.schemas.calibrations import EARLIEST, REDO_STATES, NewRecalibration, Recalibration
+from app.schemas.paging import Paging
 from app.wire.calibrations import recalibration_json
 from sql import DictConnection, Row, queries
 from sql.selecting import Column, Order, select_ids

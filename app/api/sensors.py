@@ -6,13 +6,14 @@ from flask import Response
 from flask_smorest import Blueprint
 
 from app.api.filtering import INTEGER, TEXT, TIME, UUID_, Filterable, FiltersField
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.catalogue import SENSOR_COLUMNS, insert_sensor, wrong_fields
 from app.database import connection
 from app.errors import invalid, not_found
 from app.policy import admins_only
 from app.schemas.catalogue import NewSensor, Sensor, SensorChanges, Unit
+from app.schemas.paging import Paging
 from app.units import UNITS
 from app.wire.catalogue import sensor_json
 from sql import DictConnection, Row, queries

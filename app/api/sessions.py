@@ -6,12 +6,13 @@ from uuid import UUID
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import current_asker, signed_in, signed_in_user, user_by_password
 from app.database import connection
 from app.errors import not_found, refuse
 from app.schemas.base import Done
+from app.schemas.paging import Paging
 from app.schemas.sessions import OpenSession, Refresh, Session, SignIn
 from app.scopes import SCOPES
 from app.sessions import RefreshError, begin_session, find_refreshable, refresh_session

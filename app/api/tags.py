@@ -6,7 +6,7 @@ import psycopg
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.references import id_in
 from app.api.respond import answer
 from app.database import connection
@@ -14,6 +14,7 @@ from app.errors import invalid, not_found
 from app.policy import admins_only
 from app.schemas.base import Done
 from app.schemas.catalogue import NewTag, Tag, TagChanges, TagSensor
+from app.schemas.paging import Paging
 from sql import DictConnection, Row, queries
 from sql.selecting import select_ids
 

@@ -6,12 +6,13 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import PRIVATE_TOKEN_PREFIX, signed_in, signed_in_user
 from app.database import connection
 from app.errors import not_found
 from app.schemas.base import Done
+from app.schemas.paging import Paging
 from app.schemas.tokens import MadeToken, NewToken, Token
 from ingestor.tokens import hash_token
 from sql import queries

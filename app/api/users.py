@@ -7,11 +7,12 @@ from flask_smorest import Blueprint
 
 from app.api.accounts import find_user
 from app.api.filtering import INTEGER, TEXT, TIME, UUID_, Filterable, FiltersField
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.database import connection
 from app.policy import viewer
 from app.schemas.accounts import User
+from app.schemas.paging import Paging
 from app.user_records import show_users
 from sql import queries
 from sql.selecting import select_ids

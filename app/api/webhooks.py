@@ -7,7 +7,7 @@ from flask import Response, current_app
 from flask_smorest import Blueprint
 from redis import RedisError
 
-from app.api.paging import PAGE_HEADERS, Page, Paging, answer_page
+from app.api.paging import PAGE_HEADERS, Page, answer_page
 from app.api.respond import answer
 from app.auth import signed_in, signed_in_user
 from app.database import connection
@@ -15,6 +15,7 @@ from app.errors import invalid, not_found
 from app.jobs.queue import enqueue
 from app.policy import owns
 from app.schemas.base import Done
+from app.schemas.paging import Paging
 from app.schemas.webhooks import (
     Delivery,
     MadeSecret,

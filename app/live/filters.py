@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.api.devices_query import Box
+from app.location import Box
 from sql import Row
 
 

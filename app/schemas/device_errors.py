@@ -2,8 +2,8 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.api.paging import Paging
 from app.schemas.base import Request, WholeNumber, time_field
+from app.schemas.paging import Paging
 from ingestor.reports import LONGEST_NAME
 
 _NAME = validate.Length(1, LONGEST_NAME)

@@ -2,9 +2,9 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.api.history_query import TimeField
 from app.schemas.base import ID, Request, WholeNumber, time_field
 from app.schemas.catalogue import NAME, TEXT
+from app.schemas.fields import TimeField
 from app.schemas.readings import History
 
 _MOST_DEVICES = 1000

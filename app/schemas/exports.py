@@ -6,11 +6,12 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.api.chosen_devices import MOST_DEVICES
-from app.api.history_query import DurationField, FunctionsField, TimeField, ZoneField
 from app.exports.question import FORMATS, LAYOUTS, VALUES
 from app.history.functions import FUNCTIONS
 from app.schemas.base import ID, Request, WholeNumber, time_field
+from app.schemas.fields import DurationField, FunctionsField, TimeField, ZoneField
+
+MOST_DEVICES = 1000
 
 
 class SensorField(fields.Field[int | str]):

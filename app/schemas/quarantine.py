@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from marshmallow import Schema, fields, validate
 
-from app.api.paging import Paging
 from app.schemas.base import ID, Request, WholeNumber, time_field
+from app.schemas.paging import Paging
 from ingestor.payload import Reason
 
 MOST_IDS = 1000

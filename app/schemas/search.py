@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from app.api.paging import Paging
+from app.schemas.paging import Paging
 
 
 class SearchQuery(Paging):

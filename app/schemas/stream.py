@@ -5,10 +5,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load
 
-from app.api.devices_query import BoxField
-from app.api.history_query import ListField
 from app.live.filters import Filter
 from app.schemas.base import LARGEST_ID, Request
+from app.schemas.fields import BoxField, ListField
 
 _MOST_IDS = 500
 
