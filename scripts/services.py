@@ -11,11 +11,17 @@ import psycopg
 from scripts.node import node_binary
 from scripts.supervisor import Service
 
+_GIVEN: set[int] = set()
+
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A TCP port of the loopback interface that nobody uses now, and that this has not given to anybody else before."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = int(server.getsockname()[1])
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 def keep(path: Path, make: Callable[[], str]) -> str:
