@@ -86,9 +86,12 @@ def test_a_prepared_plan_opens_the_chunks_of_the_range_alone(conn: DictConnectio
 
 @pytest.mark.parametrize("name", ["segment_15m", "segment_1h", "segment_1d"])
 def test_averages_of_new_rollups_are_read_from_the_index_alone(conn: DictConnection, device_id: int, name: str) -> None:
-    """In the row store one component's buckets stand a page apart from each other."""
+    """In the row store one component's buckets stand a page apart from each other.
+
+    Of a chunk that has been converted in the meantime the columns are read too.
+    """
     lines = plan(conn, name, SEGMENTS[name] | {"device_id": device_id})
-    scans = [line for line in lines if re.search(r"Scan .*on _hyper_", line)]
+    scans = [line for line in lines if re.search(r"Scan .*on _hyper_", line) and "ColumnarScan" not in line]
 
     assert scans
     assert all("Index Only Scan" in scan for scan in scans), lines
