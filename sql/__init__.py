@@ -75,14 +75,17 @@ class _Adapter(PyFormatAdapter):
     def select(  # type: ignore[override]
         self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
     ) -> list[DictRow]:
-        with self._cursor(conn) as cursor:
-            return cursor.execute(sql, parameters, prepare=query_name in _PREPARED).fetchall()
+        with self.send(conn, query_name, sql, parameters) as cursor:
+            return cursor.fetchall()
 
     def select_one(  # type: ignore[override]
         self, conn: DictConnection, query_name: str, sql: str, parameters: Any, record_class: Any = None
     ) -> DictRow | None:
         rows = self.select(conn, query_name, sql, parameters)
         return rows[0] if rows else None
+
+    def send(self, conn: DictConnection, query_name: str, sql: str, parameters: Any) -> Cursor[DictRow]:
+        return self._cursor(conn).execute(sql, parameters, prepare=query_name in _PREPARED)
 
     def _cursor(self, conn: DictConnection) -> Cursor[DictRow]:
         return conn.cursor(binary=True)  # numbers and times arrive as they are, arrays as ndarrays
@@ -93,7 +96,8 @@ queries: Any = aiosql.from_path(Path(str(files(__name__))), _Adapter, kwargs_onl
 
 def send(conn: DictConnection, query: Any, **parameters: Any) -> Cursor[DictRow]:
     """Send one of `queries` and return its cursor; within `conn.pipeline()` its rows are there when that has ended."""
-    return conn.cursor(binary=True).execute(query.sql, parameters, prepare=query.__name__ in _PREPARED)
+    cursor: Cursor[DictRow] = queries.driver_adapter.send(conn, query.__name__, query.sql, parameters)
+    return cursor
 
 
 def connect(database_url: str, patience_s: float | None = None) -> DictConnection:
