@@ -3,13 +3,12 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from threading import Thread
 
 import pytest
 from caller import PASSWORD, Caller
 from flask import Flask
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
-from werkzeug.serving import make_server
+from serving import served_here
 
 from app.config import Config
 from app.factory import create_app
@@ -38,10 +37,8 @@ def address(config: Config, app: Flask) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     found = create_app(replace(config, public_url=url))
-    server = make_server("127.0.0.1", port, found, threaded=True)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield url
-    server.shutdown()
+    with served_here(found, port):
+        yield url
     found.extensions["streams"].close()
     found.extensions["database_pool"].close()
 

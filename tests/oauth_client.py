@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import requests
 from caller import PASSWORD, Caller, sign_up
 from flask import Flask
 from requests_oauthlib import OAuth2Session
-from werkzeug.serving import make_server
+from serving import served_here
 
 from app.config import Config
 from app.factory import create_app
@@ -36,15 +35,9 @@ def platform(config: Config) -> Iterator[Platform]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     app = create_app(replace(config, public_url=url))
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with served_here(app, port):
         yield Platform(app, url)
-    finally:
-        server.shutdown()
-        thread.join()
-        app.extensions["database_pool"].close()
+    app.extensions["database_pool"].close()
 
 
 @pytest.fixture

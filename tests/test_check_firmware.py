@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kits import simulated
 from mqtt_device import MqttDevice, known
+from serving import served_here
 from waiting import wait_for
-from werkzeug.serving import make_server
 
 from scripts.firmware_rules import Checker
 from scripts.mqtt_packets import Connect, MalformedError, Publish, Reader, Subscribe
@@ -191,15 +190,8 @@ def test_what_is_no_mqtt_is_said_to_be_none(stream: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def api_url(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served_here(app) as address:
+        yield address
 
 
 class Checking:

@@ -1,6 +1,5 @@
 """Live streams with their clocks set: the bell, heartbeats, ends, pages and limits, which take long in production."""
 
-import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,9 +14,9 @@ from caller import PASSWORD, Caller, set_role
 from conftest import RunningBroker, RunningIngestor
 from flask import Flask
 from kits import publish
+from serving import served_here
 from streams import Said, Stream, datapoints_of, point, send
 from waiting import wait_for
-from werkzeug.serving import make_server
 
 from app.config import Config
 from app.factory import create_app
@@ -42,16 +41,8 @@ def app(config: Config) -> Flask:
 @pytest.fixture
 def address(app: Flask) -> Iterator[str]:
     """Where the API is served, by this process."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served_here(app) as address:
+        yield address
 
 
 def sign_in(user: Caller) -> str:
