@@ -84,10 +84,12 @@ class _Adapter(PyFormatAdapter):
         rows = self.select(conn, query_name, sql, parameters)
         return rows[0] if rows else None
 
-    def send(self, conn: DictConnection, query_name: str, sql: str, parameters: Any) -> Cursor[DictRow]:
-        return self._cursor(conn).execute(sql, parameters, prepare=query_name in _PREPARED)
+    @classmethod
+    def send(cls, conn: DictConnection, query_name: str, sql: str, parameters: Any) -> Cursor[DictRow]:
+        return cls._cursor(conn).execute(sql, parameters, prepare=query_name in _PREPARED)
 
-    def _cursor(self, conn: DictConnection) -> Cursor[DictRow]:
+    @staticmethod
+    def _cursor(conn: DictConnection) -> Cursor[DictRow]:
         return conn.cursor(binary=True)  # numbers and times arrive as they are, arrays as ndarrays
 
 
@@ -96,8 +98,7 @@ queries: Any = aiosql.from_path(Path(str(files(__name__))), _Adapter, kwargs_onl
 
 def send(conn: DictConnection, query: Any, **parameters: Any) -> Cursor[DictRow]:
     """Send one of `queries` and return its cursor; within `conn.pipeline()` its rows are there when that has ended."""
-    cursor: Cursor[DictRow] = queries.driver_adapter.send(conn, query.__name__, query.sql, parameters)
-    return cursor
+    return _Adapter.send(conn, query.__name__, query.sql, parameters)
 
 
 def connect(database_url: str, patience_s: float | None = None) -> DictConnection:
